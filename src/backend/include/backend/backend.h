@@ -1,0 +1,286 @@
+#ifndef AUR_BACKEND_BACKEND_H
+#define AUR_BACKEND_BACKEND_H
+
+#include "backend/tensor.h"
+#include "core/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One table of operations, filled once for the CPU and once for CUDA. Model code is written over it alone.
+ *
+ * Names of sizes: B sequences of a micro-batch, T positions, N = B*T rows, C width, H heads, D = C/H, F width of the
+ * MLP, V vocabulary.
+ *
+ * Conventions. Activations are written (=). Gradients of parameters accumulate (+=) in fp32. A tensor marked optional
+ * may be absent (data == NULL). Every operation is asynchronous on the backend's compute stream and borrows every
+ * pointer of its struct until then; the struct itself is read before the call returns. An operation never allocates:
+ * its scratch memory is sized once by reserve(). It returns AUR_SHAPE, having written nothing, when shapes disagree.
+ * Equal inputs give equal bits, whatever the number of threads. No operation uses floating-point atomics.
+ */
+
+struct aur_backend;
+
+/* What changes from step to step, in the backend's memory so that a captured graph stays valid. Written by the host
+ * with upload(); `norm`, `gradient_scale` and `skip` are written by the clip operation. */
+struct aur_step_state {
+	uint64_t seed; /* key of every random number */
+	uint64_t first_sample; /* global number of the first sequence of this micro-batch */
+	float learning_rate;
+	float correction1; /* 1 - beta1^t of this update, t counted from 1 */
+	float correction2; /* 1 - beta2^t */
+	float gradient_scale; /* min(1, max_norm / norm); 1 without clipping */
+	double norm; /* of the whole gradient before clipping */
+	int32_t skip; /* 1 when the norm is not finite: this update is left out by all */
+};
+
+/* Inverted dropout: an element is kept with probability 1 - p and then scaled by its inverse. Element (row, column) of
+ * sequence s uses 16 bits of aur_philox(seed, row * ceil(columns / 8) + column / 8, stream(site, layer, head),
+ * first_sample + s): half-word (column % 8) counted from the low half of v[0]; it is dropped when those 16 bits are
+ * below round(65536 p), and kept elements are scaled by 65536 / (65536 - round(65536 p)). For activations [B*T, C] the
+ * row is t and head 0; for attention weights the row is the query's position, the column the key's. */
+struct aur_dropout {
+	float p; /* 0: no dropout, the rest is not read */
+	uint32_t site; /* enum aur_rng_site */
+	uint32_t layer;
+	const struct aur_step_state *state; /* seed and first_sample */
+};
+
+/* The largest shapes the model will ask for; reserve() sizes scratch memory from them. */
+struct aur_backend_limits {
+	int64_t batch, positions, width, heads, mlp_width, vocabulary;
+	int64_t parameters; /* elements of the largest flat arena */
+	int training; /* 0: no backward pass will be asked for */
+};
+
+/* out[b,t] = dropout(wte[token[b,t]] + wpe[first_position + t])
+ * tokens [B,T] int32 in [0,V). wte [V,C], wpe [P,C] with first_position + T <= P, out [B*T,C]. */
+struct aur_embedding_forward {
+	struct aur_tensor tokens, wte, wpe, out;
+	int64_t first_position;
+	struct aur_dropout dropout;
+};
+
+/* dwte[token] += sum over the positions that hold the token, in ascending order; dwpe[t] += sum over sequences.
+ * d_out [B*T,C] is the gradient of out. */
+struct aur_embedding_backward {
+	struct aur_tensor tokens, d_out, d_wte, d_wpe;
+	struct aur_dropout dropout;
+};
+
+/* Layer normalisation with the residual sum fused in front (Ba, Kiros, Hinton 2016, arXiv:1607.06450).
+ *   s = a + dropout(b)        y = gamma * (s - mean(s)) * rstd(s) + beta,   rstd = 1/sqrt(var + epsilon)
+ * a [N,C] optional: s = dropout(b) without it, and with no dropout either s may be absent and is b itself.
+ * b, s, y [N,C]; s may be a. gamma [C]; beta [C] optional. mean, rstd [N] fp32, kept for the backward pass.
+ * `sequence` = T tells rows of one sequence for dropout's counter. */
+struct aur_residual_norm_forward {
+	struct aur_tensor a, b, s, y, gamma, beta, mean, rstd;
+	float epsilon; /* 0: 1e-5 */
+	int64_t sequence;
+	struct aur_dropout dropout;
+};
+
+/* With g = d_y + d_y2 and xhat = (s - mean) * rstd:
+ *   d_gamma += sum_N g * xhat          d_beta += sum_N g
+ *   d_s = rstd * (g*gamma - mean_C(g*gamma) - xhat * mean_C(g*gamma*xhat)) + d_residual
+ *   d_a = d_s                          d_b = mask * d_s / (1-p)
+ * d_y [N,C]; d_y2 [N,C] optional second addend (post-norm: y feeds the branch and the stream); d_residual [N,C]
+ * optional, the gradient that reaches s along the stream (pre-norm). d_a [N,C]; it may be d_y, d_y2 or d_residual. d_b
+ * [N,C] optional: without dropout it equals d_a and should be absent. */
+struct aur_residual_norm_backward {
+	struct aur_tensor d_y, d_y2, d_residual, s, gamma, mean, rstd, d_a, d_b, d_gamma, d_beta;
+	int64_t sequence;
+	struct aur_dropout dropout;
+};
+
+/* y = x w^T + bias.  x [N,I], w [O,I], bias [O] optional, y [N,O]. */
+struct aur_linear_forward {
+	struct aur_tensor x, w, bias, y;
+};
+
+/* d_x = d_y w (optional)    d_w += d_y^T x    d_bias += sum_N d_y (optional).   d_x may not be d_y. */
+struct aur_linear_backward {
+	struct aur_tensor d_y, x, w, d_x, d_w, d_bias;
+};
+
+/* relu(x) = max(x, 0); gelu(x) = x/2 (1 + erf(x/sqrt 2)); gelu_tanh is its tanh form, with sqrt(2/pi) and 0.044715
+ * (Hendrycks, Gimpel 2016, arXiv:1606.08415). */
+enum aur_activation_kind { AUR_RELU, AUR_GELU, AUR_GELU_TANH };
+
+/* y = f(x); x, y [N,F]; y may be x only where no backward pass follows. */
+struct aur_activation_forward {
+	enum aur_activation_kind kind;
+	struct aur_tensor x, y;
+};
+
+/* d_x = d_y f'(x); d_x may be d_y. */
+struct aur_activation_backward {
+	enum aur_activation_kind kind;
+	struct aur_tensor x, d_y, d_x;
+};
+
+/* Causal attention on packed rows (Vaswani et al. 2017, arXiv:1706.03762; tiled with a running softmax as Dao et al.
+ * 2022, arXiv:2205.14135, so that memory is O(T)):
+ *   P = softmax(mask(scale Q K^T))     out = dropout(P) V     lse[i] = log sum_j exp(scale q_i k_j)
+ * qkv [B*T, 3C]: of each row C numbers of Q, then K, then V, head h at h*D. out [B*T,C]. lse [B,H,T] fp32, kept for the
+ * backward pass. The layer comes from dropout.layer, the head from the loop. */
+struct aur_attention_forward {
+	struct aur_tensor qkv, out, lse;
+	int64_t batch, positions, n_head;
+	int64_t n_kv_head; /* 0: n_head, the only value so far */
+	float scale;
+	struct aur_dropout dropout;
+};
+
+/* d_qkv [B*T,3C] (=). With dP = dropout(d_out V^T) and delta_i = sum(d_out_i * out_i):
+ *   dS = P (dP - delta) scale     dQ = dS K     dK = dS^T Q     dV = dropout(P)^T d_out */
+struct aur_attention_backward {
+	struct aur_tensor qkv, out, lse, d_out, d_qkv;
+	int64_t batch, positions, n_head;
+	int64_t n_kv_head;
+	float scale;
+	struct aur_dropout dropout;
+};
+
+/* Attention of `positions` new rows against a cache, for generation; no gradient.
+ * qkv [B*positions,3C] of the new rows. k_cache, v_cache [B,H,capacity,D]: the new K and V are written at `past`. */
+struct aur_attention_cached {
+	struct aur_tensor qkv, k_cache, v_cache, out;
+	int64_t batch, positions, past, capacity, n_head;
+	int64_t n_kv_head;
+	float scale;
+};
+
+/* Output head and cross-entropy as one operation, in chunks of rows (their number a constant of the shape), so that the
+ * full logits [N,V] never exist.
+ *   logits = x w^T + bias      loss[b] = sum over t of -log softmax(logits)[target]      (natural logarithm)
+ *   g = (softmax(logits) - onehot(target)) * gradient_scale
+ *   d_x = g w      d_w += g^T x      d_bias += sum_N g
+ * x [N,C], w [V,C], bias [V] optional, targets [B,T] int32, loss [B] fp64 (=).
+ * d_x absent: the loss alone is computed and no gradient is touched. */
+struct aur_head_loss {
+	struct aur_tensor x, w, bias, targets, loss, d_x, d_w, d_bias;
+	float gradient_scale;
+};
+
+/* The same for a table of next-token logits: logits[n] = table[token[n]].
+ * table [V,V], tokens, targets [B,T], loss [B] fp64 (=), d_table [V,V] += optional. */
+struct aur_table_loss {
+	struct aur_tensor tokens, targets, table, loss, d_table;
+	float gradient_scale;
+};
+
+/* Where a weight decay holds, as ranges of the slice. */
+struct aur_adamw_segment {
+	int64_t begin, count;
+	float weight_decay;
+};
+
+/* AdamW with decoupled decay (Loshchilov, Hutter 2019, arXiv:1711.05101) in one pass over a slice:
+ *   g = gradient * state.gradient_scale
+ *   m = beta1 m + (1-beta1) g         v = beta2 v + (1-beta2) g^2
+ *   w -= learning_rate * (m/correction1 / (sqrt(v/correction2) + epsilon) + weight_decay * w)
+ * Nothing is written when state.skip. All tensors fp32 of equal count; segments cover the slice, in order. */
+struct aur_adamw {
+	struct aur_tensor weights, gradients, m, v;
+	const struct aur_adamw_segment *segments; /* host memory */
+	int64_t n_segments;
+	float beta1, beta2, epsilon;
+	const struct aur_step_state *state;
+};
+
+/* Elements of one partial sum of squares; slices of the parameter arena begin at multiples of it. */
+enum { AUR_NORM_BLOCK = 4096 };
+
+/* sums[i] = sum of squares of block i of x (the last may be short), in fp64. sums [ceil(count / AUR_NORM_BLOCK)]. */
+struct aur_sum_of_squares {
+	struct aur_tensor x, sums;
+};
+
+/* From all blocks' sums, added in order: state.norm = sqrt(total); state.gradient_scale; state.skip. */
+struct aur_clip {
+	struct aur_tensor sums; /* [blocks] fp64 */
+	float max_norm; /* 0: no clipping */
+	struct aur_step_state *state;
+};
+
+enum { AUR_TREE_PARTS = 64 };
+
+/* out = the sum of n_parts arrays by one balanced binary tree: ((p0+p1)+(p2+p3))+...; n_parts a power of two.
+ * out may be parts[0]. The arrays do not overlap otherwise. */
+struct aur_tree_add {
+	const float *parts[AUR_TREE_PARTS];
+	int n_parts;
+	float *out;
+	int64_t count;
+};
+
+/* y = x in another type: fp32 to bf16 (nearest even) or back. */
+struct aur_cast {
+	struct aur_tensor x, y;
+};
+
+/* REQUIRED members must be set. OPTIONAL ones, fusions of the required, will be added below them and fall back to a
+ * composition when aur_backend_open fills the table; none is tested for in the hot path. */
+struct aur_backend_ops {
+	/* REQUIRED: memory. allocate() gives memory aligned to 256 bytes; what it holds is undefined. */
+	aur_status (*allocate)(struct aur_backend *backend, size_t bytes, void **memory);
+	void (*release)(struct aur_backend *backend, void *memory);
+	aur_status (*upload)(struct aur_backend *backend, void *to_device, const void *from_host, size_t bytes);
+	aur_status (*download)(struct aur_backend *backend, void *to_host, const void *from_device, size_t bytes);
+	aur_status (*copy)(struct aur_backend *backend, void *to, const void *from, size_t bytes);
+	aur_status (*zero)(struct aur_backend *backend, void *memory, size_t bytes);
+	/* Waits until everything asked for so far is done, and returns the first failure among it. */
+	aur_status (*synchronise)(struct aur_backend *backend);
+	/* Sizes scratch memory for the largest shapes; `bytes` (may be NULL) gets what it took. Called once. */
+	aur_status (*reserve)(struct aur_backend *backend, const struct aur_backend_limits *limits, size_t *bytes);
+	void (*close)(struct aur_backend *backend);
+
+	/* REQUIRED: the model. */
+	aur_status (*embedding_forward)(struct aur_backend *, const struct aur_embedding_forward *);
+	aur_status (*embedding_backward)(struct aur_backend *, const struct aur_embedding_backward *);
+	aur_status (*residual_norm_forward)(struct aur_backend *, const struct aur_residual_norm_forward *);
+	aur_status (*residual_norm_backward)(struct aur_backend *, const struct aur_residual_norm_backward *);
+	aur_status (*linear_forward)(struct aur_backend *, const struct aur_linear_forward *);
+	aur_status (*linear_backward)(struct aur_backend *, const struct aur_linear_backward *);
+	aur_status (*activation_forward)(struct aur_backend *, const struct aur_activation_forward *);
+	aur_status (*activation_backward)(struct aur_backend *, const struct aur_activation_backward *);
+	aur_status (*attention_forward)(struct aur_backend *, const struct aur_attention_forward *);
+	aur_status (*attention_backward)(struct aur_backend *, const struct aur_attention_backward *);
+	aur_status (*attention_cached)(struct aur_backend *, const struct aur_attention_cached *);
+	aur_status (*head_loss)(struct aur_backend *, const struct aur_head_loss *);
+	aur_status (*table_loss)(struct aur_backend *, const struct aur_table_loss *);
+
+	/* REQUIRED: the optimizer and the reductions. */
+	aur_status (*adamw)(struct aur_backend *, const struct aur_adamw *);
+	aur_status (*sum_of_squares)(struct aur_backend *, const struct aur_sum_of_squares *);
+	aur_status (*clip)(struct aur_backend *, const struct aur_clip *);
+	aur_status (*tree_add)(struct aur_backend *, const struct aur_tree_add *);
+	aur_status (*cast)(struct aur_backend *, const struct aur_cast *);
+};
+
+struct aur_backend {
+	const struct aur_backend_ops *ops;
+	const char *name; /* "cpu" */
+	char variant[96]; /* what bits depend on: instruction set and matrix library, "avx512 OpenBLAS 0.3.21 Cooperlake" */
+	int host_memory; /* 1 when its pointers may be read by the host */
+	void *private_data; /* the implementation's */
+};
+
+struct aur_backend_factory {
+	const char *name;
+	/* Opens the backend on this process; fails with AUR_DEVICE and what is missing. */
+	aur_status (*open)(struct aur_backend **backend);
+};
+
+/* main registers what was compiled in, in order of preference. At most 4. */
+void aur_backend_register(const struct aur_backend_factory *factory);
+
+/* Opens the backend `name`, or the first that opens with "auto". Fails with AUR_USAGE for an unknown name, AUR_INTERNAL
+ * when a required operation is missing. The caller closes it with aur_backend_close. */
+aur_status aur_backend_open(const char *name, struct aur_backend **backend);
+
+/* Accepts NULL and a closed one; sets *backend to NULL. */
+void aur_backend_close(struct aur_backend **backend);
+
+#endif

@@ -1,0 +1,91 @@
+#ifndef AUR_CPU_INTERNAL_H
+#define AUR_CPU_INTERNAL_H
+
+/* Inside of the CPU backend, for the files of operations. */
+
+#include "variant.h"
+
+#include "backend/backend.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What one operation needs beside its operands: bytes shared by all threads, and bytes for each thread. */
+struct aur_cpu_scratch {
+	size_t shared;
+	size_t per_thread;
+};
+
+struct aur_cpu {
+	struct aur_backend base; /* first, so that the handle is this struct */
+	struct aur_cpu_scratch scratch; /* as reserved; per_thread is a multiple of 256 bytes */
+	int threads; /* OpenMP threads when it was reserved */
+	char *shared; /* owned, 256-byte aligned */
+	char *per_thread; /* owned: thread i's part begins at i * scratch.per_thread */
+	struct aur_backend_limits limits;
+};
+
+static inline struct aur_cpu *aur_cpu_of(struct aur_backend *backend)
+{
+	return (struct aur_cpu *)(void *)backend;
+}
+
+static inline float *aur_f32(const struct aur_tensor *tensor)
+{
+	return tensor->data;
+}
+
+/* One part of `count` things cut into `parts` of nearly equal size, in units of `unit`: [begin, end) of part i. The
+ * number of parts is a constant of the shape, never of the thread count: so bits do not depend on the threads. */
+struct aur_span {
+	int64_t begin, end;
+};
+
+static inline struct aur_span aur_span_of(int64_t count, int64_t unit, int64_t parts, int64_t i)
+{
+	const int64_t units = (count + unit - 1) / unit;
+	const int64_t begin = units * i / parts * unit;
+	const int64_t end = units * (i + 1) / parts * unit;
+	return (struct aur_span){begin < count ? begin : count, end < count ? end : count};
+}
+
+/* Rows of an element-wise pass that one block holds: about 16 Ki elements, so that a block is worth a thread's while
+ * and fits the second-level cache. */
+static inline int64_t aur_rows_per_block(int64_t columns)
+{
+	const int64_t rows = 16384 / (columns > 0 ? columns : 1);
+	return rows > 0 ? rows : 1;
+}
+
+aur_status aur_embedding_forward_cpu(struct aur_backend *, const struct aur_embedding_forward *);
+aur_status aur_embedding_backward_cpu(struct aur_backend *, const struct aur_embedding_backward *);
+aur_status aur_residual_norm_forward_cpu(struct aur_backend *, const struct aur_residual_norm_forward *);
+aur_status aur_residual_norm_backward_cpu(struct aur_backend *, const struct aur_residual_norm_backward *);
+aur_status aur_linear_forward_cpu(struct aur_backend *, const struct aur_linear_forward *);
+aur_status aur_linear_backward_cpu(struct aur_backend *, const struct aur_linear_backward *);
+aur_status aur_activation_forward_cpu(struct aur_backend *, const struct aur_activation_forward *);
+aur_status aur_activation_backward_cpu(struct aur_backend *, const struct aur_activation_backward *);
+aur_status aur_attention_forward_cpu(struct aur_backend *, const struct aur_attention_forward *);
+aur_status aur_attention_backward_cpu(struct aur_backend *, const struct aur_attention_backward *);
+aur_status aur_attention_cached_cpu(struct aur_backend *, const struct aur_attention_cached *);
+aur_status aur_head_loss_cpu(struct aur_backend *, const struct aur_head_loss *);
+aur_status aur_table_loss_cpu(struct aur_backend *, const struct aur_table_loss *);
+aur_status aur_adamw_cpu(struct aur_backend *, const struct aur_adamw *);
+aur_status aur_sum_of_squares_cpu(struct aur_backend *, const struct aur_sum_of_squares *);
+aur_status aur_clip_cpu(struct aur_backend *, const struct aur_clip *);
+aur_status aur_tree_add_cpu(struct aur_backend *, const struct aur_tree_add *);
+aur_status aur_cast_cpu(struct aur_backend *, const struct aur_cast *);
+
+struct aur_cpu_scratch aur_embedding_scratch(const struct aur_backend_limits *limits);
+struct aur_cpu_scratch aur_residual_norm_scratch(const struct aur_backend_limits *limits);
+struct aur_cpu_scratch aur_linear_scratch(const struct aur_backend_limits *limits);
+struct aur_cpu_scratch aur_attention_scratch(const struct aur_backend_limits *limits);
+struct aur_cpu_scratch aur_head_loss_scratch(const struct aur_backend_limits *limits);
+struct aur_cpu_scratch aur_table_loss_scratch(const struct aur_backend_limits *limits);
+
+/* Multiplies rows [begin, end) of an activation [*, columns] by dropout's mask, scaled: y = x * mask / (1 - p). Row n
+ * belongs to sequence n / sequence. y may be x. dropout->p > 0. Runs in the calling thread. */
+void aur_dropout_rows(const struct aur_dropout *dropout, uint32_t head, int64_t sequence, int64_t begin, int64_t end,
+	int64_t columns, const float *x, float *y);
+
+#endif
