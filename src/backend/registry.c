@@ -16,7 +16,8 @@ void aur_backend_register(const struct aur_backend_factory *factory)
 		factories[n_factories++] = factory;
 }
 
-/* The table is an array of pointers to functions: a member that a backend forgot would be found in the middle of a run. */
+/* The table is an array of pointers to functions: a member that a backend forgot would be found in the middle of a run.
+ */
 static aur_status check_required(const struct aur_backend *backend)
 {
 	typedef void (*any_function)(void);

@@ -7,7 +7,8 @@
 /* The one place where the matrix library is called. */
 
 /* C = alpha op(A) op(B) + beta C, row-major, fp32, in the calling thread alone: op(A) is [m,k], op(B) [k,n], C [m,n];
- * lda, ldb, ldc are the row pitches of A, B and C as stored. beta = 0 does not read C. Never allocates with OpenBLAS. */
+ * lda, ldb, ldc are the row pitches of A, B and C as stored. beta = 0 does not read C. Never allocates with OpenBLAS.
+ * Sizes that the library's int cannot hold are multiplied by plain loops. */
 struct aur_gemm {
 	int transpose_a, transpose_b;
 	int64_t m, n, k;

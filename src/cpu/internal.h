@@ -17,11 +17,11 @@ struct aur_cpu_scratch {
 };
 
 struct aur_cpu {
-	struct aur_backend base; /* first, so that the handle is this struct */
+	struct aur_backend base;        /* first, so that the handle is this struct */
 	struct aur_cpu_scratch scratch; /* as reserved; per_thread is a multiple of 256 bytes */
-	int threads; /* OpenMP threads when it was reserved */
-	char *shared; /* owned, 256-byte aligned */
-	char *per_thread; /* owned: thread i's part begins at i * scratch.per_thread */
+	int threads;                    /* OpenMP threads when it was reserved */
+	char *shared;                   /* owned, 256-byte aligned */
+	char *per_thread;               /* owned: thread i's part begins at i * scratch.per_thread */
 	struct aur_backend_limits limits;
 };
 
@@ -82,6 +82,45 @@ struct aur_cpu_scratch aur_linear_scratch(const struct aur_backend_limits *limit
 struct aur_cpu_scratch aur_attention_scratch(const struct aur_backend_limits *limits);
 struct aur_cpu_scratch aur_head_loss_scratch(const struct aur_backend_limits *limits);
 struct aur_cpu_scratch aur_table_loss_scratch(const struct aur_backend_limits *limits);
+
+/* scratch.c: backend.h's reserve(). */
+aur_status aur_cpu_reserve(struct aur_backend *backend, const struct aur_backend_limits *limits, size_t *bytes);
+
+/* registry.c, one copy for all variants: backend.h's operations on memory. */
+aur_status aur_cpu_allocate(struct aur_backend *backend, size_t bytes, void **memory);
+void aur_cpu_release(struct aur_backend *backend, void *memory);
+aur_status aur_cpu_copy(struct aur_backend *backend, void *to, const void *from, size_t bytes);
+aur_status aur_cpu_zero(struct aur_backend *backend, void *memory, size_t bytes);
+aur_status aur_cpu_synchronise(struct aur_backend *backend);
+void aur_cpu_close(struct aur_backend *backend);
+
+/* Rows and columns of a view of any number of dimensions, the last being the columns. */
+static inline int64_t aur_columns(const struct aur_tensor *tensor)
+{
+	return tensor->dims > 0 ? tensor->shape[tensor->dims - 1] : 1;
+}
+
+static inline int64_t aur_rows(const struct aur_tensor *tensor)
+{
+	int64_t rows = 1;
+	for (int i = 0; i + 1 < tensor->dims; i++)
+		rows *= tensor->shape[i];
+	return rows;
+}
+
+/* Fails with AUR_SHAPE, "operation: name is [3,5] fp32, ...", unless the tensor is present, contiguous, of this dtype
+ * and of rows x columns elements with `columns` in its last dimension. */
+aur_status aur_check_matrix(const char *operation, const char *name, const struct aur_tensor *tensor,
+	enum aur_dtype dtype, int64_t rows, int64_t columns);
+
+/* Fails with AUR_SHAPE unless the tensor is contiguous int32 [B,T] and with AUR_INPUT unless each number is in
+ * [0, vocabulary): a wild number must not become a wild address. */
+aur_status aur_check_tokens(
+	const char *operation, const char *name, const struct aur_tensor *tokens, int64_t vocabulary);
+
+/* Fails with AUR_SHAPE when more scratch memory is needed than reserve() sized. */
+aur_status aur_check_scratch(
+	const struct aur_backend *backend, const char *operation, size_t shared, size_t per_thread);
 
 /* Multiplies rows [begin, end) of an activation [*, columns] by dropout's mask, scaled: y = x * mask / (1 - p). Row n
  * belongs to sequence n / sequence. y may be x. dropout->p > 0. Runs in the calling thread. */

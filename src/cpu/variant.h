@@ -40,8 +40,25 @@
 
 /* Shared pieces: dropout's masks, rows of softmax, blocks of products. */
 #define aur_dropout_rows AUR_CPU_NAME(aur_dropout_rows)
+#define aur_dropout_block AUR_CPU_NAME(aur_dropout_block)
+#define aur_dropout_stream_of AUR_CPU_NAME(aur_dropout_stream_of)
+#define aur_dropout_factors AUR_CPU_NAME(aur_dropout_factors)
+#define aur_attention_panel_of AUR_CPU_NAME(aur_attention_panel_of)
+#define aur_attention_scores AUR_CPU_NAME(aur_attention_scores)
+#define aur_attention_gather AUR_CPU_NAME(aur_attention_gather)
+#define aur_attention_scatter AUR_CPU_NAME(aur_attention_scatter)
+#define aur_attention_queries AUR_CPU_NAME(aur_attention_queries)
+#define aur_attention_queries_floats AUR_CPU_NAME(aur_attention_queries_floats)
+#define aur_attention_backward_scratch AUR_CPU_NAME(aur_attention_backward_scratch)
 #define aur_cpu_product_blocks AUR_CPU_NAME(aur_cpu_product_blocks)
 #define aur_column_sums AUR_CPU_NAME(aur_column_sums)
 #define aur_cross_entropy_row AUR_CPU_NAME(aur_cross_entropy_row)
+#define aur_softmax_of AUR_CPU_NAME(aur_softmax_of)
+#define aur_sum_sequences AUR_CPU_NAME(aur_sum_sequences)
+#define aur_group_tokens AUR_CPU_NAME(aur_group_tokens)
+#define aur_group_tokens_bytes AUR_CPU_NAME(aur_group_tokens_bytes)
+#define aur_check_matrix AUR_CPU_NAME(aur_check_matrix)
+#define aur_check_tokens AUR_CPU_NAME(aur_check_tokens)
+#define aur_check_scratch AUR_CPU_NAME(aur_check_scratch)
 
 #endif

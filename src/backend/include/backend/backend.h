@@ -24,14 +24,14 @@ struct aur_backend;
 /* What changes from step to step, in the backend's memory so that a captured graph stays valid. Written by the host
  * with upload(); `norm`, `gradient_scale` and `skip` are written by the clip operation. */
 struct aur_step_state {
-	uint64_t seed; /* key of every random number */
+	uint64_t seed;         /* key of every random number */
 	uint64_t first_sample; /* global number of the first sequence of this micro-batch */
 	float learning_rate;
-	float correction1; /* 1 - beta1^t of this update, t counted from 1 */
-	float correction2; /* 1 - beta2^t */
+	float correction1;    /* 1 - beta1^t of this update, t counted from 1 */
+	float correction2;    /* 1 - beta2^t */
 	float gradient_scale; /* min(1, max_norm / norm); 1 without clipping */
-	double norm; /* of the whole gradient before clipping */
-	int32_t skip; /* 1 when the norm is not finite: this update is left out by all */
+	double norm;          /* of the whole gradient before clipping */
+	int32_t skip;         /* 1 when the norm is not finite: this update is left out by all */
 };
 
 /* Inverted dropout: an element is kept with probability 1 - p and then scaled by its inverse. Element (row, column) of
@@ -40,7 +40,7 @@ struct aur_step_state {
  * below round(65536 p), and kept elements are scaled by 65536 / (65536 - round(65536 p)). For activations [B*T, C] the
  * row is t and head 0; for attention weights the row is the query's position, the column the key's. */
 struct aur_dropout {
-	float p; /* 0: no dropout, the rest is not read */
+	float p;       /* 0: no dropout, the rest is not read */
 	uint32_t site; /* enum aur_rng_site */
 	uint32_t layer;
 	const struct aur_step_state *state; /* seed and first_sample */
@@ -50,7 +50,7 @@ struct aur_dropout {
 struct aur_backend_limits {
 	int64_t batch, positions, width, heads, mlp_width, vocabulary;
 	int64_t parameters; /* elements of the largest flat arena */
-	int training; /* 0: no backward pass will be asked for */
+	int training;       /* 0: no backward pass will be asked for */
 };
 
 /* out[b,t] = dropout(wte[token[b,t]] + wpe[first_position + t])
@@ -200,7 +200,7 @@ struct aur_sum_of_squares {
 /* From all blocks' sums, added in order: state.norm = sqrt(total); state.gradient_scale; state.skip. */
 struct aur_clip {
 	struct aur_tensor sums; /* [blocks] fp64 */
-	float max_norm; /* 0: no clipping */
+	float max_norm;         /* 0: no clipping */
 	struct aur_step_state *state;
 };
 
@@ -263,7 +263,7 @@ struct aur_backend {
 	const struct aur_backend_ops *ops;
 	const char *name; /* "cpu" */
 	char variant[96]; /* what bits depend on: instruction set and matrix library, "avx512 OpenBLAS 0.3.21 Cooperlake" */
-	int host_memory; /* 1 when its pointers may be read by the host */
+	int host_memory;  /* 1 when its pointers may be read by the host */
 	void *private_data; /* the implementation's */
 };
 

@@ -19,7 +19,7 @@ struct aur_arena_part {
 };
 
 struct aur_arena {
-	char *base; /* borrowed; NULL while counting */
+	char *base;  /* borrowed; NULL while counting */
 	size_t size; /* bytes behind base */
 	size_t used;
 	struct aur_arena_part parts[AUR_ARENA_PARTS];

@@ -6,13 +6,13 @@
 /* How many threads a rank uses, and on which cores. */
 
 struct aur_threads {
-	int requested;      /* system.threads; 0: cores / ranks_on_node */
-	int ranks_on_node;  /* at least 1 */
-	int cores;          /* out: cores of the node this process may use */
-	int threads;        /* out: what OpenMP was set to */
-	int confined;       /* out: the launcher's mask was smaller than `threads` and could not be widened */
-	int widened;        /* out: the mask was widened from `confined_to` cores */
-	int confined_to;    /* out: cores in the launcher's mask */
+	int requested;     /* system.threads; 0: cores / ranks_on_node */
+	int ranks_on_node; /* at least 1 */
+	int cores;         /* out: cores of the node this process may use */
+	int threads;       /* out: what OpenMP was set to */
+	int confined;      /* out: the launcher's mask was smaller than `threads` and could not be widened */
+	int widened;       /* out: the mask was widened from `confined_to` cores */
+	int confined_to;   /* out: cores in the launcher's mask */
 };
 
 /* Counts the cores, widens the process's affinity mask where a launcher confined it below the threads wanted, and sets

@@ -1,0 +1,89 @@
+#include "comm/exact.h"
+
+int aur_leaf_tree_buffers(int64_t leaves)
+{
+	int buffers = 1;
+	while (leaves > 1) {
+		leaves /= 2;
+		buffers++;
+	}
+	return buffers;
+}
+
+aur_status aur_leaf_tree_begin(struct aur_leaf_tree *tree, struct aur_backend *backend, float **leaf)
+{
+	if (tree->waiting >= tree->n_buffers)
+		return aur_fail(AUR_INTERNAL, "exact reduction: more leaves than planned");
+	*leaf = tree->buffers[tree->waiting];
+	tree->level[tree->waiting] = 0;
+	return backend->ops->zero(backend, *leaf, (size_t)tree->count * sizeof **leaf);
+}
+
+/* Two sums of equal level become one of the next: a + b with a the earlier leaves, in a's buffer. */
+static aur_status merge(struct aur_leaf_tree *tree, struct aur_backend *backend)
+{
+	const int right = tree->waiting - 1, left = right - 1;
+	const struct aur_tree_add add = {
+		.parts = {tree->buffers[left], tree->buffers[right]},
+		.n_parts = 2,
+		.out = tree->buffers[left],
+		.count = tree->count,
+	};
+	tree->waiting--;
+	tree->level[left]++;
+	return backend->ops->tree_add(backend, &add);
+}
+
+aur_status aur_leaf_tree_end(struct aur_leaf_tree *tree, struct aur_backend *backend)
+{
+	tree->waiting++;
+	while (tree->waiting > 1 && tree->level[tree->waiting - 1] == tree->level[tree->waiting - 2])
+		AUR_TRY(merge(tree, backend));
+	return AUR_OK;
+}
+
+aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float **sum)
+{
+	if (tree->waiting != 1)
+		return aur_fail(AUR_INTERNAL, "exact reduction: the number of leaves is no power of two");
+	tree->waiting = 0;
+	*sum = tree->buffers[0];
+	return AUR_OK;
+}
+
+int64_t aur_exact_parts(const struct aur_slices *slices)
+{
+	return slices->size > 1 ? slices->size * slices->longest : 0;
+}
+
+/* out = the tree over parts first .. first + n - 1; larger groups than one operation takes are added by halves. */
+static aur_status add_parts(
+	struct aur_backend *backend, float *parts, int64_t pitch, int first, int n, int64_t count, float *out)
+{
+	if (n <= AUR_TREE_PARTS) {
+		struct aur_tree_add add = {.n_parts = n, .out = out, .count = count};
+		for (int i = 0; i < n; i++)
+			add.parts[i] = parts + (first + i) * pitch;
+		return backend->ops->tree_add(backend, &add);
+	}
+	float *left = parts + first * pitch, *right = parts + (first + n / 2) * pitch;
+	AUR_TRY(add_parts(backend, parts, pitch, first, n / 2, count, left));
+	AUR_TRY(add_parts(backend, parts, pitch, first + n / 2, n / 2, count, right));
+	const struct aur_tree_add add = {.parts = {left, right}, .n_parts = 2, .out = out, .count = count};
+	return backend->ops->tree_add(backend, &add);
+}
+
+aur_status aur_exact_reduce(struct aur_comm *comm, struct aur_backend *backend, const struct aur_slices *slices,
+	const float *sum, float *parts, float *out)
+{
+	if (comm->size == 1) {
+		if (out == sum)
+			return AUR_OK;
+		return backend->ops->copy(backend, out, sum, (size_t)slices->count * sizeof *sum);
+	}
+	/* The exchange reads what the compute stream wrote. */
+	AUR_TRY(backend->ops->synchronise(backend));
+	AUR_TRY(comm->ops->exchange_start(comm, slices, sum, parts));
+	AUR_TRY(comm->ops->finish(comm));
+	return add_parts(backend, parts, slices->longest, 0, comm->size, aur_slice_length(slices, comm->rank), out);
+}

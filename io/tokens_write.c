@@ -1,0 +1,166 @@
+#include "core/build_info.h"
+#include "core/clock.h"
+#include "h5.h"
+#include "io/tokens.h"
+#include "tokens_format.h"
+#include "vocab_h5.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* One split on its way into the file. */
+struct part {
+	enum aur_split split;
+	const int32_t *ids;
+	int64_t begin, count; /* among all tokens */
+};
+
+static int token_bytes_for(const struct aur_vocab *vocab)
+{
+	return vocab->size <= UINT16_MAX + 1 ? 2 : 4;
+}
+
+static void narrow(const int32_t *ids, int64_t count, int token_bytes, void *out)
+{
+	if (token_bytes == 4) {
+		memcpy(out, ids, (size_t)count * sizeof *ids);
+		return;
+	}
+	uint16_t *narrowed = out;
+	for (int64_t i = 0; i < count; i++)
+		narrowed[i] = (uint16_t)ids[i];
+}
+
+static aur_status check_ids(const struct aur_tokens_create *create)
+{
+	const int64_t count = create->train_tokens + create->val_tokens;
+	for (int64_t i = 0; i < count; i++)
+		if (create->ids[i] < 0 || create->ids[i] >= create->vocab->size)
+			return aur_fail(AUR_INTERNAL, "%s: token %lld has the number %d, the vocabulary %lld", create->path,
+				(long long)i, create->ids[i], (long long)create->vocab->size);
+	return AUR_OK;
+}
+
+/* Block by block through `block`; `checksums` gets one XXH3 a block. */
+static aur_status write_blocks(
+	struct aur_h5_dataset *dataset, const struct part *part, int token_bytes, void *block, uint64_t *checksums)
+{
+	const int64_t whole = AUR_TOKENS_BLOCK_BYTES / token_bytes;
+	for (int64_t at = 0; at < part->count; at += whole) {
+		const int64_t count = part->count - at < whole ? part->count - at : whole;
+		narrow(part->ids + part->begin + at, count, token_bytes, block);
+		checksums[at / whole] = XXH3_64bits(block, (size_t)(count * token_bytes));
+		AUR_TRY(aur_h5_dataset_write(dataset, at, count, block));
+	}
+	return AUR_OK;
+}
+
+static aur_status write_tokens(
+	struct aur_h5 *file, const struct aur_tokens_create *create, const struct part *part, uint64_t *checksums)
+{
+	const int token_bytes = token_bytes_for(create->vocab);
+	struct aur_h5_dataset dataset = {.type = token_bytes == 2 ? AUR_H5_U16 : AUR_H5_U32,
+		.storage = create->compress ? AUR_H5_DEFLATED : AUR_H5_CONTIGUOUS,
+		.dims = 1,
+		.shape = {part->count}};
+	snprintf(dataset.name, sizeof dataset.name, "%s", aur_tokens_names[part->split]);
+	void *block = malloc(AUR_TOKENS_BLOCK_BYTES);
+	if (!block)
+		return aur_fail(AUR_MEMORY, "%s: no memory for a block of tokens", create->path);
+	aur_status status = aur_h5_dataset_create(file, &dataset);
+	if (status == AUR_OK) {
+		status = write_blocks(&dataset, part, token_bytes, block, checksums);
+		const aur_status closed = aur_h5_dataset_close(&dataset);
+		status = status != AUR_OK ? status : closed;
+	}
+	free(block);
+	return status;
+}
+
+/* Starts of the documents of this part, counted from its first token. */
+static aur_status write_documents(struct aur_h5 *file, const struct aur_tokens_create *create, const struct part *part)
+{
+	if (!create->documents)
+		return AUR_OK;
+	uint64_t *starts = malloc(((size_t)create->n_documents + 1) * sizeof *starts);
+	if (!starts)
+		return aur_fail(AUR_MEMORY, "%s: no memory for %lld documents", create->path, (long long)create->n_documents);
+	int64_t count = 0;
+	for (int64_t i = 0; i < create->n_documents; i++) {
+		const int64_t start = create->documents[i] - part->begin;
+		if (start >= 0 && start < part->count)
+			starts[count++] = (uint64_t)start;
+	}
+	const char *name = part->split == AUR_TRAIN ? "/train/documents" : "/val/documents";
+	const aur_status status = aur_h5_put_list(file, name, AUR_H5_U64, starts, count);
+	free(starts);
+	return status;
+}
+
+static aur_status write_part(struct aur_h5 *file, const struct aur_tokens_create *create, const struct part *part)
+{
+	const int64_t block_tokens = AUR_TOKENS_BLOCK_BYTES / token_bytes_for(create->vocab);
+	const int64_t blocks = (part->count + block_tokens - 1) / block_tokens;
+	AUR_TRY(aur_h5_group(file, part->split == AUR_TRAIN ? "/train" : "/val"));
+	uint64_t *checksums = calloc((size_t)blocks + 1, sizeof *checksums);
+	if (!checksums)
+		return aur_fail(AUR_MEMORY, "%s: no memory for %lld checksums", create->path, (long long)blocks);
+	aur_status status = write_tokens(file, create, part, checksums);
+	/* Compressed chunks carry Fletcher32 already. */
+	if (status == AUR_OK && !create->compress)
+		status = aur_h5_put_list(file, aur_tokens_checksum_names[part->split], AUR_H5_U64, checksums, blocks);
+	free(checksums);
+	AUR_TRY(status);
+	return write_documents(file, create, part);
+}
+
+static aur_status write_attributes(struct aur_h5 *file, const struct aur_tokens_create *create)
+{
+	char created[32];
+	aur_clock_text(created, sizeof created);
+	AUR_TRY(aur_h5_put_text(file, "/", "format", AUR_TOKENS_FORMAT));
+	AUR_TRY(aur_h5_put_int(file, "/", "version", AUR_TOKENS_VERSION));
+	AUR_TRY(aur_h5_put_text(file, "/", "created", created));
+	AUR_TRY(aur_h5_put_text(file, "/", "program", AUR_VERSION " " AUR_COMMIT));
+	AUR_TRY(aur_h5_put_text(file, "/", "clean", create->vocab->clean));
+	AUR_TRY(aur_h5_put_int(file, "/", "token_bytes", token_bytes_for(create->vocab)));
+	AUR_TRY(aur_h5_put_int(file, "/", "compressed", create->compress ? 1 : 0));
+	AUR_TRY(aur_h5_put_int(file, "/", "train_tokens", create->train_tokens));
+	AUR_TRY(aur_h5_put_int(file, "/", "val_tokens", create->val_tokens));
+	return aur_h5_put_long_text(file, "/sources", create->sources ? create->sources : "");
+}
+
+static aur_status write_all(struct aur_h5 *file, const struct aur_tokens_create *create)
+{
+	const struct part train = {AUR_TRAIN, create->ids, 0, create->train_tokens};
+	const struct part val = {AUR_VAL, create->ids, create->train_tokens, create->val_tokens};
+	AUR_TRY(write_attributes(file, create));
+	AUR_TRY(aur_h5_put_vocab(file, create->vocab));
+	AUR_TRY(write_part(file, create, &train));
+	return write_part(file, create, &val);
+}
+
+static aur_status verify_file(const char *path)
+{
+	struct aur_tokens *tokens;
+	AUR_TRY(aur_tokens_open(path, &tokens));
+	const aur_status status = aur_tokens_verify(tokens);
+	aur_tokens_close(&tokens);
+	return status;
+}
+
+aur_status aur_tokens_write(const struct aur_tokens_create *create)
+{
+	struct aur_h5 *file;
+	AUR_TRY(check_ids(create));
+	AUR_TRY(aur_h5_create(create->path, &file));
+	const aur_status status = write_all(file, create);
+	if (status != AUR_OK) {
+		aur_h5_abandon(&file);
+		return status;
+	}
+	AUR_TRY(aur_h5_finish(&file, 1));
+	return aur_h5_publish(create->path, verify_file);
+}

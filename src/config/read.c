@@ -1,0 +1,316 @@
+#include "keys.h"
+
+#include <yaml.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_BYTES = 1 << 20, NAME_BYTES = 64 };
+
+/* One file being read: what was given so far, to find what is given twice. */
+struct reading {
+	const char *name;
+	yaml_document_t *document;
+	struct aur_config *config;
+	unsigned char *visited; /* [nodes] an alias leads to a node a second time */
+	int sections[AUR_KEY_SECTIONS];
+	int *keys; /* [aur_key_count] line on which it was given, 0: not yet */
+};
+
+static int line_of(const yaml_node_t *node)
+{
+	return (int)node->start_mark.line + 1;
+}
+
+static aur_status at_line(const struct reading *reading, const yaml_node_t *node, aur_status status)
+{
+	return status == AUR_OK ? AUR_OK : aur_add_context(status, "%s:%d", reading->name, line_of(node));
+}
+
+/* The node of that number. Refused where an anchor or a tag makes it more than what stands there. */
+static aur_status node_at(struct reading *reading, int index, const yaml_node_t **node)
+{
+	static const char *const plain_tags[] = {YAML_STR_TAG, YAML_SEQ_TAG, YAML_MAP_TAG};
+	const yaml_node_t *found = yaml_document_get_node(reading->document, index);
+	*node = found;
+	if (!found)
+		return aur_fail(AUR_INTERNAL, "%s: node %d is not there", reading->name, index);
+	if (reading->visited[index - 1]++)
+		return at_line(reading, found, aur_fail(AUR_USAGE, "an alias (*) stands for this; write the value out"));
+	for (size_t i = 0; i < sizeof plain_tags / sizeof plain_tags[0]; i++)
+		if (strcmp((const char *)found->tag, plain_tags[i]) == 0)
+			return AUR_OK;
+	return at_line(
+		reading, found, aur_fail(AUR_USAGE, "tags (!...) are not used in a configuration; write the value alone"));
+}
+
+/* A name is short, and text: anything else cannot be a section or a key. */
+static aur_status name_at(struct reading *reading, int index, char name[NAME_BYTES], const yaml_node_t **node)
+{
+	AUR_TRY(node_at(reading, index, node));
+	const yaml_node_t *found = *node;
+	if (found->type != YAML_SCALAR_NODE)
+		return at_line(reading, found, aur_fail(AUR_USAGE, "a name is expected here, not a list or a section"));
+	const size_t bytes = found->data.scalar.length;
+	if (bytes == 0 || bytes >= NAME_BYTES || memchr(found->data.scalar.value, '\0', bytes))
+		return at_line(reading, found,
+			aur_fail(AUR_USAGE, "unknown key \"%.20s\"; docs/configuration.md lists the keys",
+				(const char *)found->data.scalar.value));
+	memcpy(name, found->data.scalar.value, bytes + 1);
+	return AUR_OK;
+}
+
+static int is_plain(const yaml_node_t *node)
+{
+	return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+static int is_null(const yaml_node_t *node)
+{
+	const char *text = (const char *)node->data.scalar.value;
+	return is_plain(node) && (strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
+}
+
+static aur_status set_scalar(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)
+{
+	const char *text = (const char *)node->data.scalar.value;
+	if (is_null(node))
+		return aur_fail(AUR_USAGE, "%s.%s: no value given; leave the key out for its default", key->section, key->name);
+	const int quoted_is_wrong = key->kind != AUR_KEY_TEXT && key->kind != AUR_KEY_CHOICE;
+	if (quoted_is_wrong && !is_plain(node))
+		return aur_fail(AUR_USAGE, "%s.%s: \"%.60s\" is a text; write it without quotes (%s)", key->section, key->name,
+			text, key->values);
+	return aur_key_set(key, reading->config, text, node->data.scalar.length);
+}
+
+static aur_status append_item(const struct aur_key *key, const yaml_node_t *item, char *joined, size_t *used)
+{
+	if (item->type != YAML_SCALAR_NODE || item->data.scalar.length == 0 || is_null(item))
+		return aur_fail(AUR_USAGE, "%s.%s: an item of the list is not a text", key->section, key->name);
+	const size_t bytes = item->data.scalar.length;
+	if (memchr(item->data.scalar.value, ',', bytes))
+		return aur_fail(AUR_USAGE, "%s.%s: \"%.60s\" holds a comma, which separates files", key->section, key->name,
+			(const char *)item->data.scalar.value);
+	if (*used + bytes + 1 >= AUR_TEXT_VALUE)
+		return aur_fail(AUR_USAGE, "%s.%s: the list is longer than %d bytes; use a glob such as book-*.h5",
+			key->section, key->name, AUR_TEXT_VALUE - 1);
+	if (*used > 0)
+		joined[(*used)++] = ',';
+	memcpy(joined + *used, item->data.scalar.value, bytes);
+	*used += bytes;
+	return AUR_OK;
+}
+
+static aur_status set_list(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)
+{
+	char joined[AUR_TEXT_VALUE];
+	size_t used = 0;
+	const yaml_node_item_t *item = node->data.sequence.items.start;
+	for (; item < node->data.sequence.items.top; item++) {
+		const yaml_node_t *text = NULL;
+		AUR_TRY(node_at(reading, *item, &text));
+		AUR_TRY(at_line(reading, text, append_item(key, text, joined, &used)));
+	}
+	return at_line(reading, node, aur_key_set(key, reading->config, joined, used));
+}
+
+static aur_status set_value(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)
+{
+	if (node->type == YAML_SCALAR_NODE)
+		return at_line(reading, node, set_scalar(reading, key, node));
+	if (node->type == YAML_SEQUENCE_NODE && key->list)
+		return set_list(reading, key, node);
+	return at_line(reading, node,
+		aur_fail(AUR_USAGE, "%s.%s: one value is expected (%s), not a %s", key->section, key->name, key->values,
+			node->type == YAML_SEQUENCE_NODE ? "list" : "section"));
+}
+
+static aur_status read_key(struct reading *reading, const char *section, const yaml_node_pair_t *pair)
+{
+	char name[NAME_BYTES];
+	const yaml_node_t *name_node = NULL, *value = NULL;
+	AUR_TRY(name_at(reading, pair->key, name, &name_node));
+	const struct aur_key *key = aur_key_find(section, name);
+	if (!key)
+		return at_line(reading, name_node, aur_key_unknown(section, name));
+	int *line = &reading->keys[key - aur_key_table];
+	if (*line)
+		return at_line(
+			reading, name_node, aur_fail(AUR_USAGE, "%s.%s is given twice, first on line %d", section, name, *line));
+	*line = line_of(name_node);
+	AUR_TRY(node_at(reading, pair->value, &value));
+	return set_value(reading, key, value);
+}
+
+static int section_index(const char *name)
+{
+	for (int i = 0; i < AUR_KEY_SECTIONS; i++)
+		if (strcmp(aur_key_sections[i], name) == 0)
+			return i;
+	return -1;
+}
+
+static aur_status read_section(struct reading *reading, const yaml_node_pair_t *pair)
+{
+	char name[NAME_BYTES];
+	const yaml_node_t *name_node = NULL, *body = NULL;
+	AUR_TRY(name_at(reading, pair->key, name, &name_node));
+	const int index = section_index(name);
+	if (index < 0)
+		return at_line(reading, name_node, aur_key_unknown_section(name));
+	if (reading->sections[index])
+		return at_line(reading, name_node,
+			aur_fail(AUR_USAGE, "section %s is given twice, first on line %d", name, reading->sections[index]));
+	reading->sections[index] = line_of(name_node);
+	AUR_TRY(node_at(reading, pair->value, &body));
+	/* A section whose keys are all commented out. */
+	if (body->type == YAML_SCALAR_NODE && is_plain(body) && body->data.scalar.length == 0)
+		return AUR_OK;
+	if (body->type != YAML_MAPPING_NODE)
+		return at_line(reading, name_node,
+			aur_fail(AUR_USAGE, "%s is a section: its keys follow on lines of their own, indented", name));
+	const yaml_node_pair_t *key = body->data.mapping.pairs.start;
+	for (; key < body->data.mapping.pairs.top; key++)
+		AUR_TRY(read_key(reading, name, key));
+	return AUR_OK;
+}
+
+static aur_status read_sections(struct reading *reading)
+{
+	const yaml_node_t *root = NULL;
+	if (!yaml_document_get_root_node(reading->document))
+		return aur_fail(
+			AUR_USAGE, "%s: there is nothing in it; sections model, data, train, system are expected", reading->name);
+	AUR_TRY(node_at(reading, 1, &root));
+	if (root->type != YAML_MAPPING_NODE)
+		return at_line(reading, root, aur_fail(AUR_USAGE, "sections are expected (model:, data:, train:, system:)"));
+	const yaml_node_pair_t *section = root->data.mapping.pairs.start;
+	for (; section < root->data.mapping.pairs.top; section++)
+		AUR_TRY(read_section(reading, section));
+	return AUR_OK;
+}
+
+static aur_status read_document(const char *name, yaml_document_t *document, struct aur_config *config)
+{
+	aur_status status = AUR_OK;
+	const size_t nodes = (size_t)(document->nodes.top - document->nodes.start);
+	struct reading reading = {.name = name, .document = document, .config = config};
+	reading.visited = calloc(nodes + 1, sizeof *reading.visited);
+	reading.keys = calloc((size_t)aur_key_count, sizeof *reading.keys);
+	if (!reading.visited || !reading.keys)
+		status = aur_fail(AUR_MEMORY, "%s: out of memory", name);
+	if (status == AUR_OK)
+		status = read_sections(&reading);
+	free(reading.visited);
+	free(reading.keys);
+	return status;
+}
+
+static size_t line_of_offset(const char *yaml, size_t bytes, size_t offset)
+{
+	size_t line = 1;
+	for (size_t i = 0; i < offset && i < bytes; i++)
+		line += yaml[i] == '\n';
+	return line;
+}
+
+static aur_status refuse_syntax(const char *name, const char *yaml, size_t bytes, const yaml_parser_t *parser)
+{
+	const char *problem = parser->problem ? parser->problem : "it cannot be read";
+	if (parser->error == YAML_MEMORY_ERROR)
+		return aur_fail(AUR_MEMORY, "%s: out of memory", name);
+	if (parser->error == YAML_READER_ERROR)
+		return aur_fail(AUR_USAGE, "%s:%zu: not a YAML text: %s", name,
+			line_of_offset(yaml, bytes, parser->problem_offset), problem);
+	const size_t index = parser->problem_mark.index;
+	const char *hint = index < bytes && yaml[index] == '\t' ? " (indent with spaces, not tabs)" : "";
+	return aur_fail(AUR_USAGE, "%s:%zu: not YAML: %s%s", name, parser->problem_mark.line + 1, problem, hint);
+}
+
+/* A second document after `---` would be passed over in silence. */
+static aur_status check_nothing_follows(const char *name, const char *yaml, size_t bytes, yaml_parser_t *parser)
+{
+	yaml_document_t next;
+	if (!yaml_parser_load(parser, &next))
+		return refuse_syntax(name, yaml, bytes, parser);
+	const int more = yaml_document_get_root_node(&next) != NULL;
+	const size_t line = next.start_mark.line + 1;
+	yaml_document_delete(&next);
+	return more ? aur_fail(AUR_USAGE, "%s:%zu: a second document (---); one file is one configuration", name, line)
+				: AUR_OK;
+}
+
+aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, struct aur_config *config)
+{
+	yaml_parser_t parser;
+	yaml_document_t document;
+	if (bytes > FILE_BYTES)
+		return aur_fail(AUR_USAGE, "%s: more than 1 MiB, which is no configuration", name);
+	if (!yaml_parser_initialize(&parser))
+		return aur_fail(AUR_MEMORY, "%s: out of memory", name);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)yaml, bytes);
+	aur_status status = AUR_OK;
+	if (!yaml_parser_load(&parser, &document)) {
+		status = refuse_syntax(name, yaml, bytes, &parser);
+	} else {
+		struct aur_config read = *config; /* a file that fails changes nothing */
+		status = read_document(name, &document, &read);
+		const int has_content = yaml_document_get_root_node(&document) != NULL;
+		if (status == AUR_OK && has_content)
+			status = check_nothing_follows(name, yaml, bytes, &parser);
+		if (status == AUR_OK)
+			*config = read;
+		yaml_document_delete(&document);
+	}
+	yaml_parser_delete(&parser);
+	return status;
+}
+
+/* Opened without blocking: a FIFO must be refused, not waited for. */
+static aur_status open_file(const char *path, int *file)
+{
+	struct stat info;
+	*file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*file < 0)
+		return aur_fail(AUR_USAGE, "%s: cannot read the configuration: %s", path, strerror(errno));
+	if (fstat(*file, &info) == 0 && S_ISREG(info.st_mode))
+		return AUR_OK;
+	close(*file);
+	*file = -1;
+	return aur_fail(AUR_USAGE, "%s: not a regular file; a configuration is a YAML file", path);
+}
+
+/* Reads one byte more than is allowed, so that a longer file shows. */
+static aur_status read_bytes(const char *path, int file, char *bytes, size_t *count)
+{
+	*count = 0;
+	while (*count < FILE_BYTES + 1) {
+		const ssize_t got = read(file, bytes + *count, FILE_BYTES + 1 - *count);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return aur_fail(AUR_USAGE, "%s: cannot read the configuration: %s", path, strerror(errno));
+		if (got == 0)
+			break;
+		*count += (size_t)got;
+	}
+	return AUR_OK;
+}
+
+aur_status aur_config_read(const char *path, struct aur_config *config)
+{
+	int file = -1;
+	size_t count = 0;
+	AUR_TRY(open_file(path, &file));
+	char *bytes = malloc(FILE_BYTES + 1);
+	aur_status status = bytes ? read_bytes(path, file, bytes, &count) : aur_fail(AUR_MEMORY, "%s: out of memory", path);
+	close(file);
+	if (status == AUR_OK)
+		status = aur_config_parse(path, bytes, count, config);
+	free(bytes);
+	return status;
+}

@@ -1,0 +1,21 @@
+#include "internal.h"
+
+#include <math.h>
+
+aur_status aur_clip_cpu(struct aur_backend *backend, const struct aur_clip *op)
+{
+	static const char name[] = "clip";
+	(void)backend;
+	const int64_t blocks = aur_tensor_count(&op->sums);
+	AUR_TRY(aur_check_matrix(name, "sums", &op->sums, AUR_F64, blocks, 1));
+	const double *sums = op->sums.data;
+	double total = 0.0;
+	for (int64_t i = 0; i < blocks; i++)
+		total += sums[i];
+	struct aur_step_state *state = op->state;
+	const double limit = (double)op->max_norm;
+	state->norm = sqrt(total);
+	state->skip = !isfinite(state->norm);
+	state->gradient_scale = limit > 0.0 && !state->skip && state->norm > limit ? (float)(limit / state->norm) : 1.0f;
+	return AUR_OK;
+}

@@ -1,0 +1,71 @@
+#include "comm/mpi.h"
+#include "commands/commands.h"
+#include "commands/program.h"
+#include "core/threads.h"
+#include "cpu/cpu.h"
+#include "io/hdf5.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Picks the command, starts and ends MPI; the only place that prints an error, exits or aborts. */
+
+static int launched_by_mpi(void)
+{
+	return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
+}
+
+static aur_status open_world(int *argc, char ***argv, struct aur_comm **world)
+{
+	if (!launched_by_mpi())
+		return aur_program_check_launcher(aur_comm_self_create(world));
+	int provided = MPI_THREAD_SINGLE;
+	if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
+		return aur_fail(AUR_NETWORK, "MPI_Init_thread: MPI cannot be started with threads");
+	return aur_comm_mpi_create(MPI_COMM_WORLD, world);
+}
+
+/* Whether all ranks leave with this status: they agreed on it, or it is one they all see alike. */
+static int leave_together(const struct aur_comm *world, aur_status status)
+{
+	return !world || world->size == 1 || status == world->agreed || status == AUR_OK || status == AUR_STOPPED ||
+		   status == AUR_DIVERGED;
+}
+
+/* Ranks that agreed on their failure leave by MPI_Finalize; one that failed alone must end the others. */
+static void close_world(struct aur_comm **world, int together, aur_status status)
+{
+	int started = 0;
+	MPI_Initialized(&started);
+	if (started && !together)
+		MPI_Abort(MPI_COMM_WORLD, aur_status_exit_code(status));
+	aur_comm_close(world);
+	if (started)
+		MPI_Finalize();
+}
+
+/* Passive waiting has to be asked for before the thread library loads: the program starts itself once more. */
+static void settle_environment(char **argv)
+{
+	if (aur_threads_environment())
+		execv("/proc/self/exe", argv);
+}
+
+int main(int argc, char **argv)
+{
+	struct aur_comm *world = NULL;
+	settle_environment(argv);
+	aur_program_start();
+	aur_hdf5_start();
+	aur_backend_register(&aur_cpu_factory);
+	aur_status status = open_world(&argc, &argv, &world);
+	if (status == AUR_OK) {
+		const struct aur_command_context context = {world->rank, world->size, world, isatty(STDOUT_FILENO)};
+		status = aur_program_run(&context, argc, argv);
+	}
+	const int together = leave_together(world, status);
+	aur_program_report(status, world ? world->rank : 0, together);
+	close_world(&world, together, status);
+	return aur_status_exit_code(status);
+}

@@ -1,0 +1,42 @@
+#ifndef AUR_TRAIN_DATASET_H
+#define AUR_TRAIN_DATASET_H
+
+#include "core/status.h"
+#include "core/vocab.h"
+#include "io/tokens.h"
+
+#include <stdint.h>
+
+/* Token files as windows of T + 1 tokens: T inputs and, one place further, T targets. A window never crosses a file. */
+
+struct aur_dataset;
+
+/* Opens lists of files and globs ("a.h5,b/x-?.h5"). `val` empty: the validation part of the training files; otherwise
+ * all validation tokens of the files named there. All files must share one vocabulary. AUR_INPUT. */
+aur_status aur_dataset_open(const char *train, const char *val, struct aur_dataset **dataset);
+void aur_dataset_close(struct aur_dataset **dataset);
+
+/* Borrowed. */
+const struct aur_vocab *aur_dataset_vocab(const struct aur_dataset *dataset);
+
+/* Of the vocabulary and the number of tokens of every file: what a resume must find again. */
+uint64_t aur_dataset_hash(const struct aur_dataset *dataset);
+
+int64_t aur_dataset_tokens(const struct aur_dataset *dataset, enum aur_split split);
+
+/* Whole windows of `positions` tokens that do not overlap, from the start of each file. */
+int64_t aur_dataset_windows(const struct aur_dataset *dataset, enum aur_split split, int64_t positions);
+
+/* Copies fixed window `index`: tokens [positions], targets [positions]. AUR_INPUT: damaged file. */
+aur_status aur_dataset_window(struct aur_dataset *dataset, enum aur_split split, int64_t positions, int64_t index,
+	int32_t *tokens, int32_t *targets);
+
+/* Files of a split and their tokens, for the order of batches. */
+int64_t aur_dataset_files(const struct aur_dataset *dataset, enum aur_split split);
+int64_t aur_dataset_file_tokens(const struct aur_dataset *dataset, enum aur_split split, int64_t file);
+
+/* Copies the window that begins at token `begin` of a file. */
+aur_status aur_dataset_read(struct aur_dataset *dataset, enum aur_split split, int64_t file, int64_t begin,
+	int64_t positions, int32_t *tokens, int32_t *targets);
+
+#endif

@@ -1,0 +1,75 @@
+#ifndef AUR_TRAIN_TRAINER_H
+#define AUR_TRAIN_TRAINER_H
+
+#include "comm/comm.h"
+#include "comm/exact.h"
+#include "config/config.h"
+#include "model/model.h"
+#include "train/loader.h"
+
+#include <stdint.h>
+
+/* One rank's share of a training: weights, gradients, its slice of m and v, and the step. All memory is taken at
+ * creation. Everything that is not the user's business on one rank is collective. */
+
+struct aur_trainer_times {
+	double data_s, forward_s, backward_s, reduce_wait_s, optimizer_s, step_s;
+};
+
+/* What a step gave; the same on every rank. */
+struct aur_step_result {
+	double loss; /* nats a token, mean over the batch: M micro-batch sums added in order */
+	double grad_norm;
+	double learning_rate;
+	int skipped; /* 1: the norm was not finite and no rank updated */
+	int stop; /* 1: some rank was told to stop */
+	struct aur_trainer_times times;
+};
+
+struct aur_trainer {
+	const struct aur_config *config; /* borrowed, as are model, backend and comm */
+	const struct aur_model *model;
+	struct aur_backend *backend;
+	struct aur_comm *comm;
+	struct aur_workspace *workspace; /* owned, as all below */
+	struct aur_slices slices, sum_slices, loss_slices;
+	struct aur_leaf_tree tree;
+	int64_t leaves_here, micros_per_leaf; /* leaves of this rank; in fast mode one leaf of all its micro-batches */
+	int64_t local_batch; /* sequences of this rank */
+	void *memory; /* the arena in the backend's memory */
+	float *weights; /* [count] flat */
+	float *parts; /* scratch of the exchange */
+	float *gradient; /* this rank's slice of the sum */
+	float *m, *v; /* this rank's slices */
+	double *sums; /* [blocks] */
+	double *losses; /* [batch_size] */
+	int32_t *tokens, *targets; /* one micro-batch */
+	struct aur_step_state *state;
+	double *host_losses;
+	struct aur_adamw_segment *segments;
+	int64_t n_segments;
+	int64_t step; /* updates tried: steps done */
+	int64_t updates; /* AdamW's t */
+	int64_t skipped, skipped_in_a_row;
+	aur_status pending; /* a failure of this rank between steps, brought to the next step's agreement */
+	struct aur_arena plan; /* parts and bytes, for the log */
+};
+
+/* Checks that the number of ranks fits the batch (AUR_USAGE names the numbers that work) and takes all memory
+ * (AUR_MEMORY). Not collective; agree on the result. */
+aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
+	struct aur_comm *comm, struct aur_trainer **trainer);
+void aur_trainer_destroy(struct aur_trainer **trainer);
+
+/* Collective: makes rank 0's `weights` (host memory, read on rank 0 alone) those of all ranks; m and v become zero. */
+aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights);
+
+/* One step. `stop` is this rank's wish to end after it. Collective; leaves on all ranks together. AUR_DIVERGED after
+ * too many steps in a row without a finite gradient. */
+aur_status aur_trainer_step(struct aur_trainer *trainer, struct aur_loader *loader, int stop,
+	struct aur_step_result *result);
+
+/* Sequences before this rank's first in a batch. */
+int64_t aur_trainer_first_sequence(const struct aur_trainer *trainer);
+
+#endif

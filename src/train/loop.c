@@ -1,0 +1,192 @@
+#include "run.h"
+
+#include "core/build_info.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "io/file.h"
+#include "train/model_file.h"
+#include "train/signals.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Speed over the steps since the last log line, evaluations and saves left out. */
+struct pace {
+	double seconds;
+	int64_t steps;
+};
+
+static aur_status write_config(const struct aur_run *run)
+{
+	char path[AUR_PATH], *yaml = NULL;
+	AUR_TRY(aur_run_path(run->options->run, "config.yaml", path, sizeof path));
+	AUR_TRY(aur_config_write(&run->stored, &yaml));
+	const aur_status status = aur_file_write_atomic(path, yaml, strlen(yaml));
+	free(yaml);
+	return status;
+}
+
+/* Rank 0: the folder's files that describe the run. */
+static aur_status open_log(struct aur_run *run)
+{
+	char path[AUR_PATH];
+	if (run->comm->rank != 0)
+		return AUR_OK;
+	AUR_TRY(write_config(run));
+	AUR_TRY(aur_run_path(run->options->run, "log.jsonl", path, sizeof path));
+	AUR_TRY(aur_metrics_open(path, &run->metrics));
+	aur_info("%d rank%s of %d thread%s, %s, %s reduction", run->comm->size, run->comm->size > 1 ? "s" : "",
+		run->threads.threads, run->threads.threads > 1 ? "s" : "", run->backend->variant,
+		run->config.train.reduction == AUR_REDUCTION_EXACT ? "exact" : "fast");
+	return aur_metrics_write_start(run->metrics, run->trainer->step, run->comm->size, run->threads.threads,
+		aur_model_parameters(run->model)->elements, AUR_VERSION " " AUR_COMMIT, run->backend->variant);
+}
+
+static aur_status start_loader(struct aur_run *run)
+{
+	const struct aur_config *config = &run->config;
+	struct aur_loader_options options = {
+		.dataset = run->dataset,
+		.batch_size = config->train.batch_size,
+		.first = aur_trainer_first_sequence(run->trainer),
+		.count = run->trainer->local_batch,
+		.start_sample = run->trainer->step * config->train.batch_size,
+		.depth = config->data.prefetch,
+	};
+	AUR_TRY(aur_order_create(run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size,
+		&options.order));
+	return aur_loader_create(&options, &run->loader);
+}
+
+/* This rank's wish to stop after the coming step: a signal, or on rank 0 the time. */
+static int wants_to_stop(const struct aur_run *run)
+{
+	if (aur_signals_pending(NULL))
+		return 1;
+	const double limit = run->options->max_minutes * 60.0;
+	return run->comm->rank == 0 && limit > 0 && aur_clock_s() - run->started_s >= limit;
+}
+
+static int is_due(int64_t interval, int64_t step)
+{
+	return interval > 0 && step % interval == 0;
+}
+
+static void tell_progress(const struct aur_run *run, const struct aur_step_result *result)
+{
+	if (!run->options->progress || run->comm->rank != 0)
+		return;
+	const int64_t step = run->trainer->step, steps = run->config.train.steps;
+	const double elapsed = aur_clock_s() - run->started_s;
+	const int64_t done = step - run->first_step;
+	const struct aur_progress progress = {
+		.step = step,
+		.steps = steps,
+		.loss = result->loss,
+		.ms_step = result->times.step_s * 1e3,
+		.eta_s = done > 0 ? elapsed / (double)done * (double)(steps - step) : 0,
+	};
+	run->options->progress(run->options->context, &progress);
+}
+
+static aur_status log_if_due(struct aur_run *run, const struct aur_step_result *result, struct pace *pace, int last)
+{
+	const int64_t step = run->trainer->step;
+	pace->seconds += result->times.step_s;
+	pace->steps++;
+	if (!is_due(run->config.train.log_interval, step) && !last && !result->skipped && step != run->first_step + 1)
+		return AUR_OK;
+	const double tokens = (double)(pace->steps * run->config.train.batch_size * run->config.model.block_size);
+	const double seconds = pace->seconds > 0 ? pace->seconds : 1e-9;
+	*pace = (struct pace){0};
+	return aur_run_log_step(run, result, tokens / seconds);
+}
+
+/* What follows a step. Rank 0's log can fail alone, so it is agreed upon with the rest. */
+static aur_status after_step(struct aur_run *run, const struct aur_step_result *result, struct pace *pace, int last)
+{
+	const struct aur_config *config = &run->config;
+	const int64_t step = run->trainer->step;
+	tell_progress(run, result);
+	aur_status status = log_if_due(run, result, pace, last);
+	if (status == AUR_OK && run->comm->rank == 0 && is_due(config->train.sample_interval, step))
+		status = aur_run_sample(run);
+	const int evaluate = is_due(config->train.eval_interval, step) || step == config->train.steps;
+	const int save = is_due(config->train.checkpoint_interval, step) || last;
+	/* The other ranks do not know of it before the next step's agreement. */
+	run->trainer->pending = status;
+	if (!evaluate && !save)
+		return AUR_OK;
+	AUR_TRY(aur_comm_agree(run->comm, status));
+	if (evaluate)
+		AUR_TRY(aur_run_evaluate(run));
+	if (save)
+		AUR_TRY(aur_run_save(run));
+	if (evaluate && run->best_step == step && isfinite(run->best_val_loss))
+		AUR_TRY(aur_run_save_best(run));
+	return AUR_OK;
+}
+
+static const char *end_reason(const struct aur_run *run, int stopped)
+{
+	const char *signal_name = NULL;
+	if (!stopped)
+		return run->trainer->step >= run->config.train.steps ? "finished" : "stop-at";
+	return aur_signals_pending(&signal_name) ? signal_name : run->options->max_minutes > 0 ? "max-minutes" : "stopped";
+}
+
+static aur_status run_steps(struct aur_run *run, int *stopped)
+{
+	const int64_t stop_at = run->options->stop_at, steps = run->config.train.steps;
+	const int64_t end = stop_at > 0 && stop_at < steps ? stop_at : steps;
+	struct pace pace = {0};
+	*stopped = 0;
+	while (run->trainer->step < end && !*stopped) {
+		struct aur_step_result result;
+		AUR_TRY(aur_trainer_step(run->trainer, run->loader, wants_to_stop(run), &result));
+		*stopped = result.stop && run->trainer->step < end;
+		AUR_TRY(after_step(run, &result, &pace, run->trainer->step == end || *stopped));
+	}
+	return AUR_OK;
+}
+
+static aur_status train(struct aur_run *run)
+{
+	int stopped = 0;
+	AUR_TRY(aur_run_open(run));
+	AUR_TRY(aur_run_restore(run));
+	run->first_step = run->trainer->step;
+	AUR_TRY(aur_comm_agree(run->comm, open_log(run)));
+	if (run->trainer->step >= run->config.train.steps) {
+		aur_info("the run is complete at step %lld: raise train.steps to go on", (long long)run->trainer->step);
+		return AUR_OK;
+	}
+	if (run->trainer->step == 0)
+		AUR_TRY(aur_run_evaluate(run));
+	AUR_TRY(aur_comm_agree(run->comm, start_loader(run)));
+	run->started_s = aur_clock_s();
+	aur_status status = run_steps(run, &stopped);
+	if (run->comm->rank == 0 && status == AUR_OK) {
+		const char *reason = end_reason(run, stopped);
+		status = aur_metrics_write_end(run->metrics, run->trainer->step, reason);
+		if (stopped)
+			aur_info("stopped at step %lld (%s) after a checkpoint: the same command goes on from there",
+				(long long)run->trainer->step, reason);
+	} else if (run->comm->rank == 0 && status == AUR_DIVERGED) {
+		aur_metrics_write_end(run->metrics, run->trainer->step, "diverged");
+	}
+	AUR_TRY(status);
+	return stopped ? AUR_STOPPED : AUR_OK;
+}
+
+aur_status aur_train(const struct aur_config *config, const struct aur_train_options *options, struct aur_comm *comm)
+{
+	struct aur_run run = {.stored = *config, .config = *config, .options = options, .comm = comm};
+	comm->bucket_bytes = (size_t)(config->system.allreduce_bucket_mb * 1e6);
+	aur_signals_install();
+	const aur_status status = train(&run);
+	aur_run_close(&run);
+	return status;
+}

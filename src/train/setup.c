@@ -1,0 +1,203 @@
+#include "run.h"
+
+#include "core/build_info.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "io/file.h"
+#include "train/model_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void setup_threads(struct aur_run *run)
+{
+	struct aur_threads *threads = &run->threads;
+	threads->requested = (int)run->config.system.threads;
+	threads->ranks_on_node = run->comm->ranks_on_node;
+	aur_threads_setup(threads);
+	if (threads->confined)
+		aur_warn("%d threads share %d cores: the launcher confines this rank (mpirun --bind-to none lifts it), or "
+				 "system.threads asks for too many",
+			threads->threads, threads->cores);
+	else if (threads->widened)
+		aur_info("the launcher bound this rank to %d of %d cores; it now uses %d threads on all of them (mpirun "
+				 "--bind-to none avoids this)",
+			threads->confined_to, threads->cores, threads->threads);
+}
+
+static const char *backend_name(const struct aur_config *config)
+{
+	static const char *const names[] = {
+		[AUR_BACKEND_AUTO] = "auto", [AUR_BACKEND_CPU] = "cpu", [AUR_BACKEND_CUDA] = "cuda"};
+	return names[config->system.backend];
+}
+
+/* The length of the training in steps, from whichever key gives it. */
+static aur_status resolve_steps(struct aur_run *run)
+{
+	struct aur_config *config = &run->config;
+	struct aur_sample_order order;
+	AUR_TRY(aur_order_create(run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size,
+		&order));
+	const double batch = (double)config->train.batch_size;
+	if (config->train.epochs > 0)
+		config->train.steps = (int64_t)ceil(config->train.epochs * (double)(order.windows > 0 ? order.windows : 1) / batch);
+	else if (config->train.tokens > 0)
+		config->train.steps = (int64_t)ceil((double)config->train.tokens / (batch * (double)config->model.block_size));
+	if (config->train.decay_steps == 0)
+		config->train.decay_steps = config->train.steps;
+	return AUR_OK;
+}
+
+/* How many windows an evaluation takes of each split; 0 validation tokens turn evaluation off. */
+static aur_status plan_evaluation(struct aur_run *run)
+{
+	const int64_t positions = run->config.model.block_size, asked = run->config.train.eval_windows;
+	const int64_t val = aur_dataset_windows(run->eval_dataset, AUR_VAL, positions);
+	if (aur_dataset_tokens(run->eval_dataset, AUR_VAL) == 0) {
+		aur_warn("the dataset has no validation part: nothing is evaluated and no best.h5 is kept");
+		return AUR_OK;
+	}
+	if (val < 1)
+		return aur_fail(AUR_INPUT,
+			"the validation part has %lld tokens, a window of model.block_size %lld needs one more than that (lower "
+			"model.block_size, or prepare with a larger --val-fraction)",
+			(long long)aur_dataset_tokens(run->eval_dataset, AUR_VAL), (long long)positions);
+	run->eval_windows = asked > 0 && asked < val ? asked : val;
+	return aur_evaluator_create(run->backend, run->config.train.micro_batch_size, positions, run->eval_windows,
+		&run->evaluator);
+}
+
+static aur_status open_data(struct aur_run *run)
+{
+	const struct aur_config *config = &run->config;
+	if (!config->data.train[0])
+		return aur_fail(AUR_USAGE, "data.train: no dataset is given (--data FILE.h5; aurelius prepare makes one)");
+	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, &run->dataset));
+	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, &run->eval_dataset));
+	return resolve_steps(run);
+}
+
+/* What all ranks must hold alike. */
+struct fingerprint {
+	char program[128], variant[96], config[32], data[32];
+};
+
+static uint64_t text_hash(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+	return hash;
+}
+
+static aur_status take_fingerprint(const struct aur_run *run, struct fingerprint *print)
+{
+	char *yaml = NULL;
+	memset(print, 0, sizeof *print);
+	AUR_TRY(aur_config_write(&run->config, &yaml));
+	snprintf(print->program, sizeof print->program, "%s %s", AUR_VERSION, AUR_COMMIT);
+	snprintf(print->variant, sizeof print->variant, "%s", run->backend->variant);
+	snprintf(print->config, sizeof print->config, "%016llx", (unsigned long long)text_hash(yaml));
+	snprintf(print->data, sizeof print->data, "%016llx", (unsigned long long)aur_dataset_hash(run->dataset));
+	free(yaml);
+	return AUR_OK;
+}
+
+static aur_status compare(const char *what, const char *mine, const char *first)
+{
+	if (strcmp(mine, first) == 0)
+		return AUR_OK;
+	return aur_fail(AUR_INPUT, "%s is %s here and %s on rank 0 (all ranks must hold the same)", what, mine, first);
+}
+
+static aur_status compare_all(const struct fingerprint *mine, const struct fingerprint *first)
+{
+	AUR_TRY(compare("the program", mine->program, first->program));
+	AUR_TRY(compare("the processor's code path", mine->variant, first->variant));
+	AUR_TRY(compare("the configuration's hash", mine->config, first->config));
+	return compare("the dataset's hash", mine->data, first->data);
+}
+
+static aur_status compare_ranks(struct aur_run *run)
+{
+	struct fingerprint mine, first;
+	AUR_TRY(aur_comm_agree(run->comm, take_fingerprint(run, &mine)));
+	first = mine;
+	AUR_TRY(run->comm->ops->broadcast(run->comm, &first, sizeof first, 0));
+	return aur_comm_agree(run->comm, compare_all(&mine, &first));
+}
+
+static aur_status create_model(struct aur_run *run)
+{
+	struct aur_model_config config;
+	aur_model_config_from(&run->config, aur_dataset_vocab(run->dataset)->size, &config);
+	AUR_TRY(aur_model_create(&config, &run->model));
+	const struct aur_parameters *parameters = aur_model_parameters(run->model);
+	aur_info("model: %s, %lld parameters, vocabulary %lld, windows of %lld tokens",
+		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements, (long long)config.vocab_size,
+		(long long)config.block_size);
+	return aur_trainer_create(&run->config, run->model, run->backend, run->comm, &run->trainer);
+}
+
+static aur_status open_sampling(struct aur_run *run)
+{
+	if (run->config.train.sample_interval < 1 || run->comm->rank != 0)
+		return AUR_OK;
+	struct aur_ids prompt = {0};
+	const char *text = run->config.train.sample_prompt;
+	AUR_TRY(aur_tokenizer_create(aur_dataset_vocab(run->dataset), &run->tokenizer));
+	AUR_TRY(aur_tokenizer_encode(run->tokenizer, text, strlen(text), &prompt));
+	run->sample_prompt = prompt.ids;
+	run->sample_prompt_count = prompt.count;
+	if (prompt.count == 0) {
+		free(prompt.ids);
+		run->sample_prompt = calloc(1, sizeof *run->sample_prompt);
+		run->sample_prompt_count = 1;
+		if (!run->sample_prompt)
+			return aur_fail(AUR_MEMORY, "samples: no memory");
+	}
+	AUR_TRY(aur_backend_open(backend_name(&run->config), &run->sample_backend));
+	return aur_decoder_create(run->model, run->sample_backend, run->trainer->weights, &run->decoder);
+}
+
+/* Each phase ends in an agreement, so that all ranks leave together. */
+aur_status aur_run_open(struct aur_run *run)
+{
+	struct aur_comm *comm = run->comm;
+	run->lock.descriptor = -1;
+	run->val_loss = run->best_val_loss = NAN;
+	run->val_step = run->saved_step = -1;
+	setup_threads(run);
+	aur_status status = AUR_OK;
+	if (comm->rank == 0)
+		status = aur_run_lock_take(run->options->run, &run->lock);
+	AUR_TRY(aur_comm_agree(comm, status));
+	AUR_TRY(aur_comm_agree(comm, aur_backend_open(backend_name(&run->config), &run->backend)));
+	AUR_TRY(aur_comm_agree(comm, open_data(run)));
+	AUR_TRY(compare_ranks(run));
+	AUR_TRY(aur_comm_agree(comm, create_model(run)));
+	AUR_TRY(aur_comm_agree(comm, plan_evaluation(run)));
+	return aur_comm_agree(comm, open_sampling(run));
+}
+
+void aur_run_close(struct aur_run *run)
+{
+	aur_loader_destroy(&run->loader);
+	aur_decoder_destroy(&run->decoder);
+	aur_backend_close(&run->sample_backend);
+	aur_tokenizer_destroy(&run->tokenizer);
+	free(run->sample_prompt);
+	aur_evaluator_destroy(&run->evaluator);
+	aur_trainer_destroy(&run->trainer);
+	aur_model_destroy(&run->model);
+	aur_backend_close(&run->backend);
+	aur_dataset_close(&run->eval_dataset);
+	aur_dataset_close(&run->dataset);
+	aur_metrics_close(&run->metrics);
+	aur_history_clear(&run->history);
+	if (run->comm->rank == 0)
+		aur_run_lock_release(&run->lock);
+}

@@ -1,0 +1,197 @@
+#include "train/trainer.h"
+
+#include "core/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t micro_batches(const struct aur_config *config)
+{
+	return config->train.batch_size / config->train.micro_batch_size;
+}
+
+/* "1, 2, 4": the numbers of ranks that divide n, for a message. */
+static void list_divisors(int64_t n, char *text, size_t bytes)
+{
+	size_t used = 0;
+	text[0] = '\0';
+	for (int64_t d = 1; d <= n && used + 24 < bytes; d++)
+		if (n % d == 0)
+			used += (size_t)snprintf(text + used, bytes - used, "%s%lld", used ? ", " : "", (long long)d);
+}
+
+static aur_status check_ranks(const struct aur_config *config, int ranks)
+{
+	const int exact = config->train.reduction == AUR_REDUCTION_EXACT;
+	const int64_t parts = exact ? aur_config_leaves(config) : micro_batches(config);
+	if (parts % ranks == 0)
+		return AUR_OK;
+	char numbers[256], more[256];
+	list_divisors(parts, numbers, sizeof numbers);
+	if (!exact)
+		return aur_fail(AUR_USAGE,
+			"%d ranks cannot share %lld micro-batches (train.batch_size %lld / train.micro_batch_size %lld) equally: "
+			"use %s ranks",
+			ranks, (long long)parts, (long long)config->train.batch_size, (long long)config->train.micro_batch_size,
+			numbers);
+	list_divisors(micro_batches(config), more, sizeof more);
+	return aur_fail(AUR_USAGE,
+		"%d ranks do not divide the %lld leaves of train.reduction: exact (batch_size %lld, micro_batch_size %lld, "
+		"exact_ranks %lld): use %s ranks, or train.reduction: fast with %s",
+		ranks, (long long)parts, (long long)config->train.batch_size, (long long)config->train.micro_batch_size,
+		(long long)config->train.exact_ranks, numbers, more);
+}
+
+static void share_batch(struct aur_trainer *trainer)
+{
+	const struct aur_config *config = trainer->config;
+	const int64_t ranks = trainer->comm->size, micros = micro_batches(config);
+	const int64_t leaves = config->train.reduction == AUR_REDUCTION_EXACT ? aur_config_leaves(config) : ranks;
+	trainer->leaves_here = leaves / ranks;
+	trainer->micros_per_leaf = micros / leaves;
+	trainer->local_batch = config->train.batch_size / ranks;
+}
+
+/* The decay of each tensor, as stretches of this rank's slice; the padding between tensors goes with the tensor before
+ * it, where it stays zero. */
+static aur_status make_segments(struct aur_trainer *trainer)
+{
+	const struct aur_parameters *parameters = aur_model_parameters(trainer->model);
+	const struct aur_config *config = trainer->config;
+	const int64_t begin = trainer->slices.begin[trainer->comm->rank];
+	const int64_t end = trainer->slices.begin[trainer->comm->rank + 1];
+	trainer->segments = calloc((size_t)parameters->n_items + 1, sizeof *trainer->segments);
+	if (!trainer->segments)
+		return aur_fail(AUR_MEMORY, "optimizer: no memory for its table");
+	for (int64_t i = 0; i < parameters->n_items; i++) {
+		const struct aur_parameter *parameter = &parameters->items[i];
+		const int64_t next = i + 1 < parameters->n_items ? parameters->items[i + 1].offset : parameters->count;
+		const int64_t from = parameter->offset > begin ? parameter->offset : begin;
+		const int64_t to = next < end ? next : end;
+		const int decayed = config->train.decay == AUR_DECAY_ALL || parameter->matrix;
+		if (from < to)
+			trainer->segments[trainer->n_segments++] = (struct aur_adamw_segment){
+				from - begin, to - from, decayed ? (float)config->train.weight_decay : 0.0f};
+	}
+	return AUR_OK;
+}
+
+/* Run twice: counting, then over the memory. */
+static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
+{
+	const struct aur_config *config = trainer->config;
+	const size_t count = (size_t)trainer->slices.count, f = sizeof(float);
+	const size_t slice = (size_t)aur_slice_length(&trainer->slices, trainer->comm->rank);
+	const size_t micro = (size_t)(config->train.micro_batch_size * config->model.block_size);
+	trainer->weights = aur_arena_take(arena, "weights", count * f);
+	for (int i = 0; i < trainer->tree.n_buffers; i++)
+		trainer->tree.buffers[i] = aur_arena_take(arena, "gradient buffers", count * f);
+	trainer->m = aur_arena_take(arena, "optimizer state", slice * f);
+	trainer->v = aur_arena_take(arena, "optimizer state", slice * f);
+	const int alone = trainer->comm->size == 1;
+	trainer->gradient = alone ? NULL : aur_arena_take(arena, "exchange", slice * f);
+	const int exact = config->train.reduction == AUR_REDUCTION_EXACT;
+	trainer->parts =
+		alone || !exact ? NULL : aur_arena_take(arena, "exchange", (size_t)aur_exact_parts(&trainer->slices) * f);
+	trainer->sums = aur_arena_take(arena, "batch", (size_t)trainer->sum_slices.count * sizeof(double));
+	trainer->losses = aur_arena_take(arena, "batch", (size_t)config->train.batch_size * sizeof(double));
+	trainer->tokens = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
+	trainer->targets = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
+	trainer->state = aur_arena_take(arena, "batch", sizeof *trainer->state);
+}
+
+static aur_status take_memory(struct aur_trainer *trainer)
+{
+	struct aur_backend *backend = trainer->backend;
+	struct aur_arena arena = {0};
+	carve(trainer, &arena);
+	const size_t bytes = arena.used;
+	aur_status status = backend->ops->allocate(backend, bytes, &trainer->memory);
+	if (status != AUR_OK)
+		return aur_add_context(status, "weights, gradients and optimizer state need %.1f MB", (double)bytes * 1e-6);
+	aur_arena_bind(&arena, trainer->memory, bytes);
+	carve(trainer, &arena);
+	trainer->plan = arena;
+	AUR_TRY(aur_arena_check(&arena));
+	trainer->host_losses = malloc((size_t)trainer->config->train.batch_size * sizeof *trainer->host_losses);
+	if (!trainer->host_losses)
+		return aur_fail(AUR_MEMORY, "trainer: no memory for the losses of a batch");
+	return backend->ops->zero(backend, trainer->memory, bytes);
+}
+
+static void make_slices(struct aur_trainer *trainer)
+{
+	const int64_t count = aur_model_parameters(trainer->model)->count;
+	const int ranks = trainer->comm->size;
+	aur_slices_make(&trainer->slices, count, AUR_NORM_BLOCK, ranks);
+	aur_slices_make(&trainer->sum_slices, (count + AUR_NORM_BLOCK - 1) / AUR_NORM_BLOCK, 1, ranks);
+	aur_slices_make(&trainer->loss_slices, trainer->config->train.batch_size, trainer->local_batch, ranks);
+	trainer->tree.count = count;
+	trainer->tree.n_buffers = aur_leaf_tree_buffers(trainer->leaves_here);
+}
+
+static aur_status create(struct aur_trainer *trainer)
+{
+	const struct aur_config *config = trainer->config;
+	AUR_TRY(check_ranks(config, trainer->comm->size));
+	share_batch(trainer);
+	make_slices(trainer);
+	AUR_TRY(make_segments(trainer));
+	AUR_TRY(take_memory(trainer));
+	struct aur_arena activations = {0};
+	AUR_TRY(aur_workspace_create(trainer->model, trainer->backend, config->train.micro_batch_size,
+		config->model.block_size, 1, &trainer->workspace, &activations));
+	for (int i = 0; i < activations.n_parts && trainer->plan.n_parts < AUR_ARENA_PARTS; i++)
+		trainer->plan.parts[trainer->plan.n_parts++] = activations.parts[i];
+	trainer->plan.used += activations.used;
+	return AUR_OK;
+}
+
+aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
+	struct aur_comm *comm, struct aur_trainer **trainer)
+{
+	*trainer = calloc(1, sizeof **trainer);
+	if (!*trainer)
+		return aur_fail(AUR_MEMORY, "trainer: no memory");
+	(*trainer)->config = config;
+	(*trainer)->model = model;
+	(*trainer)->backend = backend;
+	(*trainer)->comm = comm;
+	const aur_status status = create(*trainer);
+	if (status != AUR_OK)
+		aur_trainer_destroy(trainer);
+	return status;
+}
+
+void aur_trainer_destroy(struct aur_trainer **trainer)
+{
+	if (!trainer || !*trainer)
+		return;
+	struct aur_trainer *gone = *trainer;
+	aur_workspace_destroy(&gone->workspace);
+	if (gone->memory)
+		gone->backend->ops->release(gone->backend, gone->memory);
+	free(gone->segments);
+	free(gone->host_losses);
+	free(gone);
+	*trainer = NULL;
+}
+
+aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights)
+{
+	const size_t bytes = (size_t)trainer->slices.count * sizeof *weights;
+	const size_t slice = (size_t)aur_slice_length(&trainer->slices, trainer->comm->rank) * sizeof *weights;
+	struct aur_backend *backend = trainer->backend;
+	AUR_TRY(trainer->comm->ops->broadcast(trainer->comm, weights, bytes, 0));
+	AUR_TRY(backend->ops->upload(backend, trainer->weights, weights, bytes));
+	if (slice == 0)
+		return AUR_OK;
+	AUR_TRY(backend->ops->zero(backend, trainer->m, slice));
+	return backend->ops->zero(backend, trainer->v, slice);
+}
+
+int64_t aur_trainer_first_sequence(const struct aur_trainer *trainer)
+{
+	return trainer->comm->rank * trainer->local_batch;
+}

@@ -1,0 +1,279 @@
+#include "oracle.h"
+
+#include "core/rng.h"
+#include "cpu/cpu.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POOL = 4096, THREADS_TRIED = 3 };
+
+static void *host_pool[POOL];
+static int host_used;
+static void *device_pool[POOL];
+static int device_used;
+
+static const char *backend_name(void)
+{
+	const char *name = getenv("AURELIUS_TEST_BACKEND");
+	return name ? name : "cpu";
+}
+
+static void release_host(void)
+{
+	while (host_used > 0)
+		free(host_pool[--host_used]);
+}
+
+struct aur_backend *ops_open(const struct aur_backend_limits *limits)
+{
+	struct aur_backend *backend = NULL;
+	device_used = 0;
+	aur_backend_register(&aur_cpu_factory);
+	if (aur_backend_open(backend_name(), &backend) != AUR_OK)
+		fail_msg("%s", aur_error_message());
+	size_t bytes = 0;
+	if (limits && backend->ops->reserve(backend, limits, &bytes) != AUR_OK)
+		fail_msg("%s", aur_error_message());
+	return backend;
+}
+
+void ops_close(struct aur_backend **backend)
+{
+	while (device_used > 0)
+		(*backend)->ops->release(*backend, device_pool[--device_used]);
+	aur_backend_close(backend);
+}
+
+void *ops_memory(size_t bytes)
+{
+	void *memory = calloc(1, bytes ? bytes : 1);
+	if (!memory || host_used == POOL)
+		fail_msg("no host memory for %zu bytes", bytes);
+	host_pool[host_used++] = memory;
+	return memory;
+}
+
+float *ops_random(int64_t n, uint32_t seed, float scale)
+{
+	float *x = ops_memory((size_t)n * sizeof *x);
+	for (int64_t i = 0; i < n; i++) {
+		double normal[2];
+		aur_normal2(aur_philox(seed, (uint32_t)i, 1000, 0), normal);
+		x[i] = (float)normal[0] * scale;
+	}
+	return x;
+}
+
+int32_t *ops_random_tokens(int64_t n, uint32_t seed, int64_t vocabulary)
+{
+	int32_t *tokens = ops_memory((size_t)n * sizeof *tokens);
+	for (int64_t i = 0; i < n; i++)
+		tokens[i] = (int32_t)(aur_philox(seed, (uint32_t)i, 1001, 0).v[0] % (uint64_t)vocabulary);
+	return tokens;
+}
+
+double *ops_doubles(const float *x, int64_t n)
+{
+	double *y = ops_memory((size_t)n * sizeof *y);
+	for (int64_t i = 0; i < n; i++)
+		y[i] = (double)x[i];
+	return y;
+}
+
+static void *allocate(struct aur_backend *backend, size_t bytes)
+{
+	void *memory = NULL;
+	if (device_used == POOL || backend->ops->allocate(backend, bytes ? bytes : 1, &memory) != AUR_OK)
+		fail_msg("no memory of the backend for %zu bytes: %s", bytes, aur_error_message());
+	device_pool[device_used++] = memory;
+	return memory;
+}
+
+void *ops_put_bytes(struct aur_backend *backend, const void *host, size_t bytes)
+{
+	void *memory = allocate(backend, bytes);
+	if (!host) {
+		void *poison = ops_memory(bytes);
+		memset(poison, 0xff, bytes); /* all ones is a NaN in every floating type */
+		host = poison;
+	}
+	assert_int_equal(backend->ops->upload(backend, memory, host, bytes), AUR_OK);
+	assert_int_equal(backend->ops->synchronise(backend), AUR_OK);
+	return memory;
+}
+
+float *ops_put(struct aur_backend *backend, const float *host, int64_t n)
+{
+	return ops_put_bytes(backend, host, (size_t)n * sizeof *host);
+}
+
+int32_t *ops_put_tokens(struct aur_backend *backend, const int32_t *host, int64_t n)
+{
+	return ops_put_bytes(backend, host, (size_t)n * sizeof *host);
+}
+
+float *ops_put_zeros(struct aur_backend *backend, int64_t n)
+{
+	float *memory = allocate(backend, (size_t)n * sizeof *memory);
+	assert_int_equal(backend->ops->zero(backend, memory, (size_t)n * sizeof *memory), AUR_OK);
+	return memory;
+}
+
+void ops_get_bytes(struct aur_backend *backend, void *host, const void *device, size_t bytes)
+{
+	assert_int_equal(backend->ops->download(backend, host, device, bytes), AUR_OK);
+	assert_int_equal(backend->ops->synchronise(backend), AUR_OK);
+}
+
+float *ops_get(struct aur_backend *backend, const float *device, int64_t n)
+{
+	float *host = ops_memory((size_t)n * sizeof *host);
+	ops_get_bytes(backend, host, device, (size_t)n * sizeof *host);
+	return host;
+}
+
+double *ops_get_doubles(struct aur_backend *backend, const double *device, int64_t n)
+{
+	double *host = ops_memory((size_t)n * sizeof *host);
+	ops_get_bytes(backend, host, device, (size_t)n * sizeof *host);
+	return host;
+}
+
+struct aur_tensor ops_view_f64(double *data, int64_t n)
+{
+	return (struct aur_tensor){.data = data, .dtype = AUR_F64, .dims = 1, .shape = {n}, .stride = {1}};
+}
+
+static int close_enough(double got, double want, double rms, double tolerance)
+{
+	if (!isfinite(want) || !isfinite(got))
+		return isnan(want) ? isnan(got) : got == want;
+	return fabs(got - want) <= tolerance * (fabs(want) + rms);
+}
+
+static double root_mean_square(const double *x, int64_t n)
+{
+	double sum = 0.0;
+	int64_t finite = 0;
+	for (int64_t i = 0; i < n; i++)
+		if (isfinite(x[i])) {
+			sum += x[i] * x[i];
+			finite++;
+		}
+	return finite ? sqrt(sum / (double)finite) : 0.0;
+}
+
+void ops_assert_close_f64(const char *what, const double *got, const double *want, int64_t n, double tolerance)
+{
+	const double rms = root_mean_square(want, n);
+	for (int64_t i = 0; i < n; i++)
+		if (!close_enough(got[i], want[i], rms, tolerance))
+			fail_msg("%s[%lld]: got %.9g, want %.9g (rms %.3g, tolerance %.3g)", what, (long long)i, got[i], want[i],
+				rms, tolerance);
+}
+
+void ops_assert_close(const char *what, const float *got, const double *want, int64_t n, double tolerance)
+{
+	const double rms = root_mean_square(want, n);
+	for (int64_t i = 0; i < n; i++)
+		if (!close_enough((double)got[i], want[i], rms, tolerance))
+			fail_msg("%s[%lld]: got %.9g, want %.9g (rms %.3g, tolerance %.3g)", what, (long long)i, (double)got[i],
+				want[i], rms, tolerance);
+}
+
+void ops_assert_same_bits(const char *what, const void *a, const void *b, size_t bytes)
+{
+	const unsigned char *x = a;
+	const unsigned char *y = b;
+	for (size_t i = 0; i < bytes; i++)
+		if (x[i] != y[i])
+			fail_msg("%s: bits differ at byte %zu of %zu", what, i, bytes);
+}
+
+void ops_assert_status(aur_status status, aur_status expected, const char *message)
+{
+	if (status != expected)
+		fail_msg("got %s, want %s (%s)", aur_status_name(status), aur_status_name(expected), aur_error_message());
+	if (expected != AUR_OK && strncmp(aur_error_message(), message, strlen(message)) != 0)
+		fail_msg("message \"%s\" does not begin with \"%s\"", aur_error_message(), message);
+}
+
+void ops_assert_thread_independent(const char *what, ops_run run, const void *argument, size_t bytes)
+{
+	const int before = omp_get_max_threads();
+	unsigned char *results[THREADS_TRIED];
+	for (int i = 0; i < THREADS_TRIED; i++) {
+		results[i] = ops_memory(bytes);
+		omp_set_num_threads(i + 1);
+		run(argument, results[i]);
+	}
+	omp_set_num_threads(before);
+	for (int i = 1; i < THREADS_TRIED; i++)
+		ops_assert_same_bits(what, results[0], results[i], bytes);
+}
+
+void ops_gradient(ops_function function, void *argument, double *x, int64_t n, double *gradient)
+{
+	const double h = 1e-3;
+	for (int64_t i = 0; i < n; i++) {
+		const double centre = x[i];
+		double f[4];
+		for (int k = 0; k < 4; k++) {
+			x[i] = centre + h * (double[]){-2.0, -1.0, 1.0, 2.0}[k];
+			f[k] = function(x, argument);
+		}
+		x[i] = centre;
+		gradient[i] = (f[0] - 8.0 * f[1] + 8.0 * f[2] - f[3]) / (12.0 * h);
+	}
+}
+
+double ops_dropout_factor(const struct aur_dropout *dropout, uint32_t head, int64_t sequence_number, int64_t row,
+	int64_t column, int64_t columns)
+{
+	if (dropout->p == 0.0f)
+		return 1.0;
+	const struct aur_step_state *state = dropout->state;
+	const uint32_t element = (uint32_t)(row * ((columns + 7) / 8) + column / 8);
+	const uint32_t stream = aur_rng_stream(dropout->site, dropout->layer, head);
+	const struct aur_random4 random =
+		aur_philox(state->seed, element, stream, state->first_sample + (uint64_t)sequence_number);
+	const unsigned half = (unsigned)(column % 8);
+	const uint32_t bits = random.v[half / 2] >> (16 * (half % 2)) & 0xffff;
+	const uint32_t threshold = (uint32_t)lround(65536.0 * (double)dropout->p);
+	return bits < threshold ? 0.0 : 65536.0 / (65536.0 - threshold);
+}
+
+static int run_variant(const char *group, const char *variant, const struct CMUnitTest *tests, size_t n_tests)
+{
+	char name[128];
+	struct aur_backend *backend = NULL;
+	setenv("AURELIUS_CPU_VARIANT", variant, 1);
+	const aur_status status = aur_backend_open(backend_name(), &backend);
+	if (status != AUR_OK) {
+		printf("[ %s ] %s on %s: %s\n", status == AUR_DEVICE ? "SKIP" : "FAIL", group, variant, aur_error_message());
+		return status != AUR_DEVICE;
+	}
+	snprintf(name, sizeof name, "%s on %s", group, backend->variant);
+	aur_backend_close(&backend);
+	printf("[ VARIANT  ] %s\n", name);
+	fflush(stdout);
+	const int failed = _cmocka_run_group_tests(name, tests, n_tests, NULL, NULL);
+	release_host();
+	return failed;
+}
+
+int ops_main(const char *group, const struct CMUnitTest *tests, size_t n_tests)
+{
+	static const char *const variants[] = {"baseline", "avx2", "avx512"};
+	int failed = 0;
+	aur_backend_register(&aur_cpu_factory);
+	if (strcmp(backend_name(), "cpu") != 0)
+		return run_variant(group, "", tests, n_tests);
+	for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+		failed += run_variant(group, variants[i], tests, n_tests);
+	return failed;
+}

@@ -1,0 +1,290 @@
+/* Causal attention, forward and backward, against float64. */
+
+#include "attention_reference.h"
+
+#include <math.h>
+#include <string.h>
+
+/* fp32 sums over hundreds of keys; gradients are differences (dP - delta) of such sums. */
+static const double tolerance = 1e-5, gradient_tolerance = 4e-5;
+
+static const struct attention_case cases[] = {
+	{1, 1, 1, 1, 1.0f, 0.0f},
+	{1, 1, 1, 1, 1.0f, 0.5f},
+	{2, 2, 3, 4, 0.5f, 0.0f},
+	{2, 7, 3, 5, 0.4f, 0.2f},
+	{1, 64, 2, 16, 0.25f, 0.1f},
+	{1, 67, 2, 17, 0.25f, 0.1f},
+	{2, 65, 3, 33, 0.2f, 0.0f},
+	{1, 64, 96, 4, 0.05f, 0.2f},
+	{1, 129, 1, 32, 0.2f, 0.3f},
+	{1, 256, 12, 32, 0.2f, 0.0f},
+	{12, 64, 4, 32, 0.2f, 0.0f},
+	{1, 257, 1, 4, 0.5f, 0.1f},
+	{1, 601, 2, 64, 0.125f, 0.1f},
+	{1, 130, 33, 8, 0.3f, 0.0f},
+	{1, 1024, 1, 64, 0.125f, 0.0f},
+	{1, 150, 1, 128, 0.1f, 0.0f},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+static struct aur_backend *open_for(const struct attention_case *c)
+{
+	return ops_open(&(struct aur_backend_limits){.batch = c->batch,
+		.positions = c->positions,
+		.width = attention_case_width(c),
+		.heads = c->heads,
+		.training = 1});
+}
+
+static struct aur_dropout device_dropout(struct aur_backend *backend, const struct attention_case *c)
+{
+	struct aur_dropout dropout = attention_case_dropout(c);
+	dropout.state = ops_put_bytes(backend, dropout.state, sizeof *dropout.state);
+	return dropout;
+}
+
+/* Pointers of the backend. */
+struct run {
+	struct aur_tensor qkv, out, lse, d_out, d_qkv;
+};
+
+static struct aur_attention_forward forward_op(
+	struct aur_backend *backend, const struct attention_case *c, const float *qkv, struct run *run)
+{
+	const int64_t rows = attention_case_rows(c), width = attention_case_width(c);
+	run->qkv = aur_view2(ops_put(backend, qkv, rows * 3 * width), rows, 3 * width);
+	run->out = aur_view2(ops_put(backend, NULL, rows * width), rows, width);
+	run->lse = aur_view3(ops_put(backend, NULL, rows * c->heads), c->batch, c->heads, c->positions);
+	return (struct aur_attention_forward){.qkv = run->qkv,
+		.out = run->out,
+		.lse = run->lse,
+		.batch = c->batch,
+		.positions = c->positions,
+		.n_head = c->heads,
+		.scale = c->scale,
+		.dropout = device_dropout(backend, c)};
+}
+
+static void forward(struct aur_backend *backend, const struct attention_case *c, const float *qkv, struct run *run)
+{
+	const struct aur_attention_forward op = forward_op(backend, c, qkv, run);
+	ops_assert_status(backend->ops->attention_forward(backend, &op), AUR_OK, "");
+}
+
+static struct aur_attention_backward backward_op(
+	struct aur_backend *backend, const struct attention_case *c, const float *d_out, struct run *run)
+{
+	const int64_t rows = attention_case_rows(c), width = attention_case_width(c);
+	run->d_out = aur_view2(ops_put(backend, d_out, rows * width), rows, width);
+	run->d_qkv = aur_view2(ops_put(backend, NULL, rows * 3 * width), rows, 3 * width);
+	return (struct aur_attention_backward){.qkv = run->qkv,
+		.out = run->out,
+		.lse = run->lse,
+		.d_out = run->d_out,
+		.d_qkv = run->d_qkv,
+		.batch = c->batch,
+		.positions = c->positions,
+		.n_head = c->heads,
+		.n_kv_head = c->heads,
+		.scale = c->scale,
+		.dropout = device_dropout(backend, c)};
+}
+
+static void backward(struct aur_backend *backend, const struct attention_case *c, const float *d_out, struct run *run)
+{
+	const struct aur_attention_backward op = backward_op(backend, c, d_out, run);
+	ops_assert_status(backend->ops->attention_backward(backend, &op), AUR_OK, "");
+}
+
+static double *doubles(int64_t n)
+{
+	return ops_memory((size_t)n * sizeof(double));
+}
+
+static void check_forward(const struct attention_case *c, double allowed)
+{
+	struct aur_backend *backend = open_for(c);
+	struct run run;
+	const int64_t rows = attention_case_rows(c), width = attention_case_width(c);
+	const float *qkv = ops_random(rows * 3 * width, 1, 1.0f);
+	double *out = doubles(rows * width), *lse = doubles(rows * c->heads);
+	forward(backend, c, qkv, &run);
+	attention_reference(c, ops_doubles(qkv, rows * 3 * width), out, lse);
+	ops_assert_close("out", ops_get(backend, run.out.data, rows * width), out, rows * width, allowed);
+	ops_assert_close("lse", ops_get(backend, run.lse.data, rows * c->heads), lse, rows * c->heads, allowed);
+	ops_close(&backend);
+}
+
+static void forward_matches_float64(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CASES; i++)
+		check_forward(&cases[i], tolerance);
+}
+
+/* Scores of hundreds, whose exponentials alone are beyond fp32; the largest comes in a late block of keys. A score of
+ * 300 is rounded to 3e-5, and so are the weights, relatively. */
+static void large_scores_do_not_overflow(void **state)
+{
+	(void)state;
+	check_forward(&(struct attention_case){1, 530, 1, 8, 100.0f, 0.0f}, 1e-3);
+	const struct attention_case c = {1, 600, 1, 32, 0.2f, 0.0f};
+	struct aur_backend *backend = open_for(&c);
+	struct run run;
+	float *qkv = ops_random(600 * 96, 4, 1.0f);
+	for (int t = 0; t < 600; t++)
+		for (int d = 0; d < 64; d++)
+			qkv[t * 96 + d] = 0.5f + 0.004f * (float)t;
+	double *out = doubles(600 * 32), *lse = doubles(600);
+	forward(backend, &c, qkv, &run);
+	attention_reference(&c, ops_doubles(qkv, 600 * 96), out, lse);
+	ops_assert_close("out", ops_get(backend, run.out.data, 600 * 32), out, 600 * 32, 1e-3);
+	ops_assert_close("lse", ops_get(backend, run.lse.data, 600), lse, 600, 1e-3);
+	ops_close(&backend);
+}
+
+static void check_backward(const struct attention_case *c)
+{
+	struct aur_backend *backend = open_for(c);
+	struct run run;
+	const int64_t rows = attention_case_rows(c), width = attention_case_width(c);
+	const float *qkv = ops_random(rows * 3 * width, 1, 1.0f), *d_out = ops_random(rows * width, 2, 1.0f);
+	double *want = doubles(rows * 3 * width);
+	forward(backend, c, qkv, &run);
+	backward(backend, c, d_out, &run);
+	attention_reference_backward(c, ops_doubles(qkv, rows * 3 * width), ops_doubles(d_out, rows * width), want);
+	const float *got = ops_get(backend, run.d_qkv.data, rows * 3 * width);
+	ops_assert_close("d_qkv", got, want, rows * 3 * width, gradient_tolerance);
+	ops_close(&backend);
+}
+
+static void backward_matches_float64(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CASES; i++)
+		check_backward(&cases[i]);
+}
+
+struct weighted {
+	const struct attention_case *c;
+	const double *d_out;
+	double *out;
+};
+
+static double weighted_sum(const double *qkv, void *argument)
+{
+	const struct weighted *w = argument;
+	double sum = 0.0;
+	attention_reference(w->c, qkv, w->out, NULL);
+	for (int64_t i = 0; i < attention_case_rows(w->c) * attention_case_width(w->c); i++)
+		sum += w->d_out[i] * w->out[i];
+	return sum;
+}
+
+/* The gradient is that of the forward function, whatever formula either side uses. */
+static void backward_matches_finite_differences(void **state)
+{
+	(void)state;
+	static const struct attention_case small[] = {{1, 1, 1, 1, 1.0f, 0.0f}, {1, 5, 2, 3, 0.7f, 0.3f}};
+	for (int i = 0; i < 2; i++) {
+		const struct attention_case *c = &small[i];
+		const int64_t rows = attention_case_rows(c), width = attention_case_width(c), n = rows * 3 * width;
+		struct aur_backend *backend = open_for(c);
+		struct run run;
+		const float *qkv = ops_random(n, 5, 1.0f), *d_out = ops_random(rows * width, 6, 1.0f);
+		struct weighted weighted = {c, ops_doubles(d_out, rows * width), doubles(rows * width)};
+		double *want = doubles(n);
+		ops_gradient(weighted_sum, &weighted, ops_doubles(qkv, n), n, want);
+		forward(backend, c, qkv, &run);
+		backward(backend, c, d_out, &run);
+		ops_assert_close("d_qkv", ops_get(backend, run.d_qkv.data, n), want, n, gradient_tolerance);
+		ops_close(&backend);
+	}
+}
+
+static void run_both(const void *argument, void *result)
+{
+	const struct attention_case *c = argument;
+	struct aur_backend *backend = open_for(c);
+	struct run run;
+	const int64_t rows = attention_case_rows(c), width = attention_case_width(c);
+	forward(backend, c, ops_random(rows * 3 * width, 1, 1.0f), &run);
+	backward(backend, c, ops_random(rows * width, 2, 1.0f), &run);
+	float *to = result;
+	memcpy(to, ops_get(backend, run.out.data, rows * width), (size_t)(rows * width) * sizeof *to);
+	memcpy(
+		to + rows * width, ops_get(backend, run.d_qkv.data, rows * 3 * width), (size_t)(rows * 3 * width) * sizeof *to);
+	ops_close(&backend);
+}
+
+static void bits_do_not_depend_on_threads(void **state)
+{
+	(void)state;
+	static const struct attention_case threaded[] = {
+		{1, 300, 2, 32, 0.2f, 0.1f}, {2, 70, 3, 7, 0.2f, 0.0f}, {1, 64, 96, 4, 0.1f, 0.2f}};
+	for (int i = 0; i < 3; i++) {
+		const struct attention_case *c = &threaded[i];
+		const int64_t numbers = 4 * attention_case_rows(c) * attention_case_width(c);
+		ops_assert_thread_independent("attention", run_both, c, (size_t)numbers * sizeof(float));
+	}
+}
+
+/* The queries that see a spoilt key show it; those before it do not. */
+static void nan_of_a_key_reaches_the_queries_after_it(void **state)
+{
+	(void)state;
+	static const struct attention_case both[] = {{1, 200, 1, 32, 0.2f, 0.0f}, {1, 200, 1, 4, 0.2f, 0.0f}};
+	for (int i = 0; i < 2; i++) {
+		const int64_t head = both[i].head;
+		struct aur_backend *backend = open_for(&both[i]);
+		struct run run;
+		float *qkv = ops_random(200 * 3 * head, 1, 1.0f);
+		qkv[130 * 3 * head + head] = NAN;
+		forward(backend, &both[i], qkv, &run);
+		const float *out = ops_get(backend, run.out.data, 200 * head), *lse = ops_get(backend, run.lse.data, 200);
+		for (int t = 0; t < 200; t++) {
+			assert_int_equal(isnan(out[t * head]) != 0, t >= 130);
+			assert_int_equal(isnan(lse[t]) != 0, t >= 130);
+		}
+		backward(backend, &both[i], ops_random(200 * head, 2, 1.0f), &run);
+		assert_true(isnan(ops_get(backend, run.d_qkv.data, 200 * 3 * head)[150 * 3 * head]));
+		ops_close(&backend);
+	}
+}
+
+static void wrong_shapes_are_refused(void **state)
+{
+	(void)state;
+	const struct attention_case c = {1, 8, 2, 4, 1.0f, 0.0f};
+	struct aur_backend *backend = open_for(&c);
+	struct run run;
+	const float *zeros = ops_memory(8 * 24 * sizeof *zeros);
+	struct aur_attention_forward op = forward_op(backend, &c, zeros, &run);
+	op.n_head = 3;
+	ops_assert_status(backend->ops->attention_forward(backend, &op), AUR_SHAPE, "attention_forward: ");
+	op.n_head = 2;
+	op.n_kv_head = 1;
+	ops_assert_status(backend->ops->attention_forward(backend, &op), AUR_SHAPE, "attention_forward: ");
+	op.n_kv_head = 0;
+	op.lse = aur_view1(run.lse.data, 15);
+	ops_assert_status(backend->ops->attention_forward(backend, &op), AUR_SHAPE, "attention_forward: ");
+	struct aur_attention_backward back = backward_op(backend, &c, zeros, &run);
+	back.d_qkv = aur_view2(run.d_qkv.data, 8, 23);
+	ops_assert_status(backend->ops->attention_backward(backend, &back), AUR_SHAPE, "attention_backward: ");
+	ops_close(&backend);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(forward_matches_float64),
+		cmocka_unit_test(large_scores_do_not_overflow),
+		cmocka_unit_test(backward_matches_float64),
+		cmocka_unit_test(backward_matches_finite_differences),
+		cmocka_unit_test(bits_do_not_depend_on_threads),
+		cmocka_unit_test(nan_of_a_key_reaches_the_queries_after_it),
+		cmocka_unit_test(wrong_shapes_are_refused),
+	};
+	return ops_main("attention", tests, sizeof tests / sizeof *tests);
+}

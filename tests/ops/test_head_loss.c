@@ -1,0 +1,260 @@
+#include "oracle.h"
+
+#include <math.h>
+#include <string.h>
+
+struct shape {
+	int64_t batch, positions, width, vocabulary;
+	int bias;
+};
+
+/* The last two have more rows than one chunk: 1024 rows, and 64 of a vocabulary so large that a chunk is 192. */
+static const struct shape shapes[] = {{1, 1, 1, 1, 1}, {2, 3, 5, 7, 0}, {3, 11, 16, 65, 1}, {2, 17, 33, 1031, 1},
+	{9, 131, 8, 29, 1}, {2, 128, 2, 65537, 0}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+static const float gradient_scale = 0.37f;
+
+/* fp32 logits of a few units are off by 1e-7 of their size, so exp by as much; sums of up to 1,200 such. */
+static const double tolerance = 5e-6;
+
+struct sizes {
+	int64_t rows, x, w, loss;
+	size_t bytes; /* of losses, then d_x, d_w, d_bias */
+};
+
+static struct sizes sizes_of(struct shape s)
+{
+	const int64_t rows = s.batch * s.positions;
+	struct sizes z = {.rows = rows, .x = rows * s.width, .w = s.vocabulary * s.width, .loss = s.batch};
+	z.bytes = (size_t)z.loss * sizeof(double) + (size_t)(z.x + z.w + s.vocabulary) * sizeof(float);
+	return z;
+}
+
+static struct aur_backend *open_for(struct shape s)
+{
+	return ops_open(&(struct aur_backend_limits){.batch = s.batch,
+		.positions = s.positions,
+		.width = s.width,
+		.heads = 1,
+		.mlp_width = s.width,
+		.vocabulary = s.vocabulary,
+		.training = 1});
+}
+
+static void run_with_gradients(const void *argument, void *result)
+{
+	const struct shape s = *(const struct shape *)argument;
+	const struct sizes z = sizes_of(s);
+	struct aur_backend *backend = open_for(s);
+	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
+	float *d_x = ops_put(backend, NULL, z.x);
+	float *d_w = ops_put(backend, ops_random(z.w, 5, 0.1f), z.w);
+	float *d_bias = ops_put(backend, ops_random(s.vocabulary, 6, 0.1f), s.vocabulary);
+	struct aur_head_loss op = {.x = aur_view2(ops_put(backend, ops_random(z.x, 1, 1.0f), z.x), z.rows, s.width),
+		.w = aur_view2(ops_put(backend, ops_random(z.w, 2, 0.7f), z.w), s.vocabulary, s.width),
+		.targets = aur_view_tokens(
+			ops_put_tokens(backend, ops_random_tokens(z.rows, 4, s.vocabulary), z.rows), s.batch, s.positions),
+		.loss = ops_view_f64(loss, z.loss),
+		.d_x = aur_view2(d_x, z.rows, s.width),
+		.d_w = aur_view2(d_w, s.vocabulary, s.width),
+		.gradient_scale = gradient_scale};
+	if (s.bias) {
+		op.bias = aur_view1(ops_put(backend, ops_random(s.vocabulary, 3, 1.0f), s.vocabulary), s.vocabulary);
+		op.d_bias = aur_view1(d_bias, s.vocabulary);
+	}
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
+	char *out = result;
+	ops_get_bytes(backend, out, loss, (size_t)z.loss * sizeof(double));
+	out += (size_t)z.loss * sizeof(double);
+	ops_get_bytes(backend, out, d_x, (size_t)z.x * sizeof(float));
+	out += (size_t)z.x * sizeof(float);
+	ops_get_bytes(backend, out, d_w, (size_t)z.w * sizeof(float));
+	out += (size_t)z.w * sizeof(float);
+	ops_get_bytes(backend, out, d_bias, (size_t)s.vocabulary * sizeof(float));
+	ops_close(&backend);
+}
+
+struct reference {
+	const double *x, *w, *bias; /* bias may be NULL */
+	const int32_t *targets;
+	double *loss, *d_x, *d_w, *d_bias;
+};
+
+/* One row: its loss, and its gradient in `g`. */
+static double reference_row(const struct reference *r, struct shape s, int64_t n, double *g)
+{
+	double max = -INFINITY;
+	double sum = 0.0;
+	for (int64_t v = 0; v < s.vocabulary; v++) {
+		g[v] = r->bias ? r->bias[v] : 0.0;
+		for (int64_t c = 0; c < s.width; c++)
+			g[v] += r->x[n * s.width + c] * r->w[v * s.width + c];
+		max = fmax(max, g[v]);
+	}
+	const double chosen = g[r->targets[n]];
+	for (int64_t v = 0; v < s.vocabulary; v++)
+		sum += exp(g[v] - max);
+	for (int64_t v = 0; v < s.vocabulary; v++)
+		g[v] = (exp(g[v] - max) / sum - (v == r->targets[n])) * (double)gradient_scale;
+	return log(sum) + max - chosen;
+}
+
+static void reference_all(const struct reference *r, struct shape s)
+{
+	double *g = ops_memory((size_t)s.vocabulary * sizeof *g);
+	for (int64_t n = 0; n < s.batch * s.positions; n++) {
+		r->loss[n / s.positions] += reference_row(r, s, n, g);
+		for (int64_t v = 0; v < s.vocabulary; v++) {
+			r->d_bias[v] += r->bias ? g[v] : 0.0;
+			for (int64_t c = 0; c < s.width; c++) {
+				r->d_x[n * s.width + c] += g[v] * r->w[v * s.width + c];
+				r->d_w[v * s.width + c] += g[v] * r->x[n * s.width + c];
+			}
+		}
+	}
+}
+
+static struct reference reference_of(struct shape s)
+{
+	const struct sizes z = sizes_of(s);
+	struct reference r = {.x = ops_doubles(ops_random(z.x, 1, 1.0f), z.x),
+		.w = ops_doubles(ops_random(z.w, 2, 0.7f), z.w),
+		.bias = s.bias ? ops_doubles(ops_random(s.vocabulary, 3, 1.0f), s.vocabulary) : NULL,
+		.targets = ops_random_tokens(z.rows, 4, s.vocabulary),
+		.loss = ops_memory((size_t)z.loss * sizeof(double)),
+		.d_x = ops_memory((size_t)z.x * sizeof(double)),
+		.d_w = ops_doubles(ops_random(z.w, 5, 0.1f), z.w),
+		.d_bias = ops_doubles(ops_random(s.vocabulary, 6, 0.1f), s.vocabulary)};
+	reference_all(&r, s);
+	return r;
+}
+
+static void loss_and_gradients_follow_the_formula(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SHAPES; i++) {
+		const struct shape s = shapes[i];
+		const struct sizes z = sizes_of(s);
+		const struct reference r = reference_of(s);
+		char *got = ops_memory(z.bytes);
+		run_with_gradients(&s, got);
+		const double *loss = (const double *)(const void *)got;
+		const float *d_x = (const float *)(const void *)(loss + z.loss);
+		/* The loss is a difference of numbers of a few units, each good to 1e-7. */
+		ops_assert_close_f64("loss", loss, r.loss, z.loss, 1e-6);
+		ops_assert_close("d_x", d_x, r.d_x, z.x, tolerance);
+		ops_assert_close("d_w", d_x + z.x, r.d_w, z.w, tolerance);
+		ops_assert_close("d_bias", d_x + z.x + z.w, r.d_bias, s.vocabulary, tolerance);
+	}
+}
+
+static double *run_loss_alone(struct shape s)
+{
+	const struct sizes z = sizes_of(s);
+	struct aur_backend *backend = open_for(s);
+	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
+	float *d_w = ops_put(backend, ops_random(z.w, 5, 0.1f), z.w);
+	struct aur_head_loss op = {.x = aur_view2(ops_put(backend, ops_random(z.x, 1, 1.0f), z.x), z.rows, s.width),
+		.w = aur_view2(ops_put(backend, ops_random(z.w, 2, 0.7f), z.w), s.vocabulary, s.width),
+		.targets = aur_view_tokens(
+			ops_put_tokens(backend, ops_random_tokens(z.rows, 4, s.vocabulary), z.rows), s.batch, s.positions),
+		.loss = ops_view_f64(loss, z.loss),
+		.d_w = aur_view2(d_w, s.vocabulary, s.width)};
+	if (s.bias)
+		op.bias = aur_view1(ops_put(backend, ops_random(s.vocabulary, 3, 1.0f), s.vocabulary), s.vocabulary);
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
+	ops_assert_same_bits("d_w", ops_random(z.w, 5, 0.1f), ops_get(backend, d_w, z.w), (size_t)z.w * sizeof(float));
+	double *got = ops_get_doubles(backend, loss, z.loss);
+	ops_close(&backend);
+	return got;
+}
+
+/* The number that evaluation prints must be the one that training printed. */
+static void loss_alone_equals_the_loss_with_gradients_and_touches_no_gradient(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SHAPES; i++) {
+		const struct sizes z = sizes_of(shapes[i]);
+		char *with = ops_memory(z.bytes);
+		run_with_gradients(&shapes[i], with);
+		const double *alone = run_loss_alone(shapes[i]);
+		ops_assert_same_bits("loss", alone, with, (size_t)z.loss * sizeof *alone);
+	}
+}
+
+static void bits_do_not_depend_on_the_number_of_threads(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SHAPES; i++)
+		ops_assert_thread_independent("head_loss", run_with_gradients, &shapes[i], sizes_of(shapes[i]).bytes);
+}
+
+static double loss_of_logits(const float *bias, int64_t vocabulary, int32_t target)
+{
+	struct aur_backend *backend = open_for((struct shape){1, 1, 1, vocabulary, 1});
+	double *loss = ops_put_bytes(backend, NULL, sizeof *loss);
+	const struct aur_head_loss op = {.x = aur_view2(ops_put_zeros(backend, 1), 1, 1),
+		.w = aur_view2(ops_put_zeros(backend, vocabulary), vocabulary, 1),
+		.bias = aur_view1(ops_put(backend, bias, vocabulary), vocabulary),
+		.targets = aur_view_tokens(ops_put_tokens(backend, &target, 1), 1, 1),
+		.loss = ops_view_f64(loss, 1)};
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
+	const double got = *ops_get_doubles(backend, loss, 1);
+	ops_close(&backend);
+	return got;
+}
+
+/* Logits far apart must neither overflow nor give log(0); a NaN must show, wherever in the row it lies. */
+static void extreme_logits_give_the_true_loss(void **state)
+{
+	(void)state;
+	float logits[67] = {0.0f};
+	logits[3] = 1000.0f;
+	assert_true(fabs(loss_of_logits(logits, 67, 5) - 1000.0) < 1e-6);
+	assert_true(fabs(loss_of_logits(logits, 67, 3)) < 1e-6);
+	logits[4] = -INFINITY;
+	assert_true(fabs(loss_of_logits(logits, 67, 3)) < 1e-6);
+	assert_true(isinf(loss_of_logits(logits, 67, 4)));
+	for (int i = 0; i < 67; i++) {
+		memset(logits, 0, sizeof logits);
+		logits[i] = NAN;
+		assert_true(isnan(loss_of_logits(logits, 67, 66 - i)));
+	}
+}
+
+static void wrong_targets_and_shapes_are_refused(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 1});
+	float *data = ops_put_zeros(backend, 128);
+	double *loss = ops_put_bytes(backend, NULL, 2 * sizeof *loss);
+	struct aur_head_loss op = {.x = aur_view2(data, 2, 3),
+		.w = aur_view2(data, 4, 3),
+		.targets = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 4}, 2), 1, 2),
+		.loss = ops_view_f64(loss, 1)};
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_INPUT, "head_loss: targets[1] is 4");
+	op.targets = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 3}, 2), 1, 2);
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
+	op.loss = ops_view_f64(loss, 2);
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_SHAPE, "head_loss: loss");
+	op.loss = ops_view_f64(loss, 1);
+	op.x = aur_view2(data, 3, 2);
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_SHAPE, "head_loss: x");
+	op.x = aur_view2(data, 2, 3);
+	op.d_x = aur_view2(data + 64, 2, 3);
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_SHAPE, "head_loss: d_w is absent");
+	ops_close(&backend);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(loss_and_gradients_follow_the_formula),
+		cmocka_unit_test(loss_alone_equals_the_loss_with_gradients_and_touches_no_gradient),
+		cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),
+		cmocka_unit_test(extreme_logits_give_the_true_loss),
+		cmocka_unit_test(wrong_targets_and_shapes_are_refused),
+	};
+	return ops_main("head_loss", tests, sizeof tests / sizeof *tests);
+}

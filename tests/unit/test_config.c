@@ -1,0 +1,600 @@
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 4096 };
+
+/* The project's own folder: configs/ and docs/ are read from it. */
+static const char *source_folder(void)
+{
+	const char *folder = getenv("AURELIUS_SOURCE_DIR");
+#ifdef AURELIUS_SOURCE_DIR
+	folder = folder ? folder : AURELIUS_SOURCE_DIR;
+#endif
+	if (!folder) {
+		print_message("SKIP: AURELIUS_SOURCE_DIR does not say where configs/ and docs/ are\n");
+		skip();
+	}
+	return folder;
+}
+
+static aur_status parse(const char *yaml, struct aur_config *config)
+{
+	aur_config_defaults(config);
+	return aur_config_parse("x.yaml", yaml, strlen(yaml), config);
+}
+
+static void set(struct aur_config *config, const char *assignment)
+{
+	if (aur_config_override(config, assignment) != AUR_OK)
+		fail_msg("%s: %s", assignment, aur_error_message());
+}
+
+/* A configuration that aur_config_finish takes. */
+static struct aur_config complete(void)
+{
+	struct aur_config config;
+	aur_config_defaults(&config);
+	config.train.steps = 1000;
+	return config;
+}
+
+static void assert_message_is(const char *of, const char *expected)
+{
+	if (strcmp(aur_error_message(), expected) != 0)
+		fail_msg("%s\n  says   %s\n  not    %s", of, aur_error_message(), expected);
+}
+
+/* Every default must itself be a legal value: defaults are set through the same code as a user's. */
+static void defaults_are_what_the_table_says(void **state)
+{
+	(void)state;
+	struct aur_config config, again;
+	aur_config_defaults(&config);
+	memset(&again, 0, sizeof again);
+	for (int64_t i = 0; i < aur_config_keys(); i++) {
+		const struct aur_config_key key = aur_config_key_at(i);
+		char assignment[256];
+		snprintf(assignment, sizeof assignment, "%s.%s=%s", key.section, key.name, key.fallback);
+		set(&again, assignment);
+		assert_true(strlen(key.meaning) > 10);
+		assert_true(strlen(key.values) > 0);
+	}
+	assert_memory_equal(&config, &again, sizeof config);
+	assert_int_equal(config.model.kind, AUR_MODEL_GPT);
+	assert_int_equal(config.model.activation, AUR_NAME_GELU_TANH);
+	assert_int_equal(config.train.seed, 1337);
+	assert_true(config.train.epsilon == 1e-8);
+	assert_int_equal(config.train.schedule, AUR_SCHEDULE_COSINE);
+}
+
+/* A choice is stored as its place in the table's words, which must be the enum's order. */
+static void choices_are_stored_as_their_enums(void **state)
+{
+	(void)state;
+	struct aur_config config = complete();
+	set(&config, "model.kind=bigram");
+	set(&config, "model.norm_position=post");
+	set(&config, "model.activation=gelu");
+	set(&config, "model.attention_scale=n_embd");
+	set(&config, "model.init=pytorch");
+	set(&config, "data.order=sequential");
+	set(&config, "train.schedule=wsd");
+	set(&config, "train.decay=all");
+	set(&config, "train.reduction=fast");
+	set(&config, "train.eval_ranks=zero");
+	set(&config, "train.on_save_error=continue");
+	set(&config, "system.backend=cuda");
+	set(&config, "system.precision=bf16");
+	set(&config, "system.recompute=block");
+	assert_int_equal(config.model.kind, AUR_MODEL_BIGRAM);
+	assert_int_equal(config.model.norm_position, AUR_NORM_POST);
+	assert_int_equal(config.model.activation, AUR_NAME_GELU);
+	assert_int_equal(config.model.attention_scale, AUR_SCALE_EMBD);
+	assert_int_equal(config.model.init, AUR_INIT_PYTORCH);
+	assert_int_equal(config.data.order, AUR_ORDER_SEQUENTIAL);
+	assert_int_equal(config.train.schedule, AUR_SCHEDULE_WSD);
+	assert_int_equal(config.train.decay, AUR_DECAY_ALL);
+	assert_int_equal(config.train.reduction, AUR_REDUCTION_FAST);
+	assert_int_equal(config.train.eval_ranks, AUR_EVAL_ZERO);
+	assert_int_equal(config.train.on_save_error, AUR_SAVE_CONTINUE);
+	assert_int_equal(config.system.backend, AUR_BACKEND_CUDA);
+	assert_int_equal(config.system.precision, AUR_PRECISION_BF16);
+	assert_int_equal(config.system.recompute, AUR_RECOMPUTE_BLOCK);
+}
+
+static void a_file_is_read_over_what_is_there(void **state)
+{
+	(void)state;
+	struct aur_config config;
+	assert_int_equal(parse("# a comment\nmodel:\n  n_layer: 3\n  bias: false\n  activation: 'relu'\ndata:\ntrain:\n"
+						   "  steps: 1e5\n  tokens: 2.5e3\n  learning_rate: 1e-3\n  sample_prompt: \"a\\nb\"\n",
+						 &config),
+		AUR_OK);
+	assert_int_equal(config.model.n_layer, 3);
+	assert_int_equal(config.model.bias, 0);
+	assert_int_equal(config.model.activation, AUR_NAME_RELU);
+	assert_int_equal(config.model.n_head, 6);
+	assert_int_equal(config.train.steps, 100000);
+	assert_int_equal(config.train.tokens, 2500);
+	assert_true(config.train.learning_rate == 1e-3);
+	assert_string_equal(config.train.sample_prompt, "a\nb");
+}
+
+static void a_list_of_files_is_joined_with_commas(void **state)
+{
+	(void)state;
+	struct aur_config config;
+	assert_int_equal(parse("data:\n  train: [a.h5, 'b-*.h5']\n  val:\n    - c.h5\n", &config), AUR_OK);
+	assert_string_equal(config.data.train, "a.h5,b-*.h5");
+	assert_string_equal(config.data.val, "c.h5");
+	assert_int_equal(parse("data:\n  train: a.h5,b.h5\n", &config), AUR_OK);
+	assert_string_equal(config.data.train, "a.h5,b.h5");
+}
+
+struct wrong {
+	const char *text, *message;
+};
+
+static const struct wrong wrong_files[] = {
+	{"", "x.yaml: there is nothing in it; sections model, data, train, system are expected"},
+	{"# nothing\n", "x.yaml: there is nothing in it; sections model, data, train, system are expected"},
+	{"hello\n", "x.yaml:1: sections are expected (model:, data:, train:, system:)"},
+	{"- a\n", "x.yaml:1: sections are expected (model:, data:, train:, system:)"},
+	{"model:\n  n_layer: 1\n n_head: 2\n", "x.yaml:3: not YAML: did not find expected key"},
+	{"model:\n\tn_layer: 1\n",
+		"x.yaml:2: not YAML: found character that cannot start any token (indent with spaces, not tabs)"},
+	{"model:\n  kind: \xff\n", "x.yaml:2: not a YAML text: invalid leading UTF-8 octet"},
+	{"model: {n_layer: 1}\n---\nmodel: {n_layer: 2}\n",
+		"x.yaml:2: a second document (---); one file is one configuration"},
+	{"train:\n  learningrate: 1\n", "x.yaml:2: unknown key train.learningrate; did you mean train.learning_rate?"},
+	{"\nmodel:\n  learning_rate: 1\n", "x.yaml:3: unknown key model.learning_rate; did you mean train.learning_rate?"},
+	{"train:\n  max_iters: 1\n", "x.yaml:2: unknown key train.max_iters; did you mean train.steps?"},
+	{"train:\n  zzzzzz: 1\n", "x.yaml:2: unknown key train.zzzzzz; docs/configuration.md lists the keys"},
+	{"trian:\n  steps: 1\n", "x.yaml:1: unknown section trian; did you mean train?"},
+	{"batch_size: 8\n",
+		"x.yaml:1: unknown section batch_size; did you mean the key train.batch_size? Keys stand indented "
+		"under their section"},
+	{"train.batch_size: 8\n",
+		"x.yaml:1: train.batch_size: in a file the section and the key stand on lines of their own, "
+		"\"train:\" and, indented, \"batch_size: ...\""},
+	{"model:\n  n_kv_head: 2\n", "x.yaml:2: model.n_kv_head: reserved for a later version, this one does not know it"},
+	{"model:\n  position: rotary\n",
+		"x.yaml:2: model.position: reserved for a later version, this one does not know it"},
+	{"parallel:\n  tensor: 2\n", "x.yaml:1: section parallel: reserved for a later version, this one does not know it"},
+	{"train:\n  resume: auto\n",
+		"x.yaml:2: train.resume: not a key but an option of the command, write: aurelius train --resume ..."},
+	{"max_minutes: 5\n", "x.yaml:1: max_minutes: not a key but an option of the command, write: aurelius train "
+						 "--max-minutes ..."},
+	{"train:\n  data: a.h5\n",
+		"x.yaml:2: train.data: not a key; name the dataset by data.train or by the option --data"},
+	{"model:\n  n_layer: 1\n  n_layer: 2\n", "x.yaml:3: model.n_layer is given twice, first on line 2"},
+	{"model:\n  n_layer: 1\nmodel:\n  n_head: 2\n", "x.yaml:3: section model is given twice, first on line 1"},
+	{"model: 3\n", "x.yaml:1: model is a section: its keys follow on lines of their own, indented"},
+	{"model:\n  n_layer: [1, 2]\n", "x.yaml:2: model.n_layer: one value is expected (1 to 4096), not a list"},
+	{"model:\n  n_layer: {a: 1}\n", "x.yaml:2: model.n_layer: one value is expected (1 to 4096), not a section"},
+	{"data:\n  train: [[a]]\n", "x.yaml:2: data.train: an item of the list is not a text"},
+	{"data:\n  train: ['a,b']\n", "x.yaml:2: data.train: \"a,b\" holds a comma, which separates files"},
+	{"? [a]\n: 1\n", "x.yaml:1: a name is expected here, not a list or a section"},
+	{"model:\n  n_layer: &a 1\n  n_head: *a\n", "x.yaml:2: an alias (*) stands for this; write the value out"},
+	{"data:\n  train: &a [*a]\n", "x.yaml:2: an alias (*) stands for this; write the value out"},
+	{"model:\n  n_layer: !!int 3\n", "x.yaml:2: tags (!...) are not used in a configuration; write the value alone"},
+	{"model:\n  n_layer: '3'\n", "x.yaml:2: model.n_layer: \"3\" is a text; write it without quotes (1 to 4096)"},
+	{"model:\n  n_layer:\n", "x.yaml:2: model.n_layer: no value given (1 to 4096)"},
+	{"data:\n  val: null\n", "x.yaml:2: data.val: no value given; leave the key out for its default"},
+	{"model:\n  n_layer: abc\n", "x.yaml:2: model.n_layer: \"abc\" is not an integer"},
+	{"data:\n  train: \"a\\0b\"\n", "x.yaml:2: data.train: the value holds a zero byte"},
+};
+
+static void a_wrong_file_names_the_line_and_what_to_do(void **state)
+{
+	(void)state;
+	struct aur_config config, before;
+	aur_config_defaults(&before);
+	for (size_t i = 0; i < sizeof wrong_files / sizeof wrong_files[0]; i++) {
+		assert_int_equal(parse(wrong_files[i].text, &config), AUR_USAGE);
+		assert_message_is(wrong_files[i].text, wrong_files[i].message);
+		assert_memory_equal(&config, &before, sizeof config);
+	}
+}
+
+static const struct wrong wrong_overrides[] = {
+	{"--train.batch_size=0", "train.batch_size: 0 is out of range (1 to 1048576)"},
+	{"train.batch_size=-3", "train.batch_size: -3 is out of range (1 to 1048576)"},
+	{"train.batch_size=1e30", "train.batch_size: 1e30 is out of range (1 to 1048576)"},
+	{"train.batch_size=99999999999999999999", "train.batch_size: 99999999999999999999 is out of range (1 to 1048576)"},
+	{"train.batch_size=8x", "train.batch_size: \"8x\" is not an integer"},
+	{"train.batch_size=0x10", "train.batch_size: \"0x10\" is not an integer"},
+	{"train.batch_size=1.5", "train.batch_size: \"1.5\" is not an integer"},
+	{"train.batch_size= 8", "train.batch_size: \" 8\" is not an integer"},
+	{"train.batch_size=", "train.batch_size: no value given (1 to 1048576)"},
+	{"train.steps=-1", "train.steps: -1 is out of range (0 or more)"},
+	{"train.learning_rate=nan", "train.learning_rate: \"nan\" is not a number"},
+	{"train.learning_rate=inf", "train.learning_rate: \"inf\" is not a number"},
+	{"train.learning_rate=1e999", "train.learning_rate: 1e999 is out of range (0 or more)"},
+	{"train.learning_rate=1e", "train.learning_rate: \"1e\" is not a number"},
+	{"train.learning_rate=-1", "train.learning_rate: -1 is out of range (0 or more)"},
+	{"train.beta1=1", "train.beta1: 1 is out of range (0 or more, less than 1)"},
+	{"train.epsilon=0", "train.epsilon: 0 is out of range (more than 0)"},
+	{"model.dropout=1", "model.dropout: 1 is out of range (0 or more, less than 1)"},
+	{"model.mlp_ratio=65", "model.mlp_ratio: 65 is out of range (more than 0, at most 64)"},
+	{"model.bias=yes", "model.bias: \"yes\" is neither true nor false"},
+	{"model.bias=1", "model.bias: \"1\" is neither true nor false"},
+	{"train.schedule=cosin",
+		"train.schedule: \"cosin\" is not one of its values: constant, linear, cosine, wsd; did you mean "
+		"cosine?"},
+	{"train.schedule=Q", "train.schedule: \"Q\" is not one of its values: constant, linear, cosine, wsd"},
+	{"train.sample_prompt=\xc3\x28", "train.sample_prompt: the text is not UTF-8"},
+	{"train.sample_prompt=\xed\xa0\x80", "train.sample_prompt: the text is not UTF-8"},
+	{"--train.learnin_rate=1", "unknown key train.learnin_rate; did you mean train.learning_rate?"},
+	{"--train.steps", "--train.steps: a value is missing, write --train.steps=VALUE"},
+	{"--batch_size=8", "--batch_size: a key needs its section, write --train.batch_size=..."},
+	{"--frobnicate=8", "--frobnicate: unknown option; a key is written --section.key=value"},
+	{"=8", "=8: an override is written --section.key=value"},
+	{"parallel.tensor=2", "parallel.tensor: reserved for a later version, this one does not know it"},
+};
+
+static void a_wrong_override_says_what_would_do(void **state)
+{
+	(void)state;
+	struct aur_config config, before;
+	aur_config_defaults(&before);
+	for (size_t i = 0; i < sizeof wrong_overrides / sizeof wrong_overrides[0]; i++) {
+		aur_config_defaults(&config);
+		assert_int_equal(aur_config_override(&config, wrong_overrides[i].text), AUR_USAGE);
+		assert_message_is(wrong_overrides[i].text, wrong_overrides[i].message);
+		assert_memory_equal(&config, &before, sizeof config);
+	}
+}
+
+static void the_last_of_two_overrides_wins(void **state)
+{
+	(void)state;
+	struct aur_config config = complete();
+	set(&config, "--train.batch_size=8");
+	set(&config, "train.batch_size=16");
+	set(&config, "--train.sample_prompt=x=y");
+	set(&config, "train.seed=9223372036854775807");
+	assert_int_equal(config.train.batch_size, 16);
+	assert_string_equal(config.train.sample_prompt, "x=y");
+	assert_int_equal(config.train.seed, INT64_MAX);
+}
+
+static void values_too_long_or_files_too_large_are_refused(void **state)
+{
+	(void)state;
+	struct aur_config config = complete();
+	char *large = calloc(1, (2 << 20) + 1);
+	assert_non_null(large);
+	memset(large, 'a', 2 << 20);
+	memcpy(large, "train.sample_prompt=", 20);
+	assert_int_equal(aur_config_override(&config, large), AUR_USAGE);
+	large[20 + AUR_TEXT_VALUE] = '\0';
+	assert_int_equal(aur_config_override(&config, large), AUR_USAGE);
+	assert_message_is("long", "train.sample_prompt: the value has 1024 bytes, at most 1023 are taken");
+	large[20 + AUR_TEXT_VALUE - 1] = '\0';
+	assert_int_equal(aur_config_override(&config, large), AUR_OK);
+	memset(large, '#', 2 << 20);
+	assert_int_equal(aur_config_parse("x.yaml", large, 2 << 20, &config), AUR_USAGE);
+	assert_message_is("large", "x.yaml: more than 1 MiB, which is no configuration");
+	/* Nesting must not reach the stack's end. */
+	memset(large, '[', 1 << 20);
+	assert_int_equal(aur_config_parse("x.yaml", large, 1 << 20, &config), AUR_USAGE);
+	free(large);
+}
+
+static const struct wrong unfit[] = {
+	{"train.steps=0",
+		"train.steps: the length of the run is not given; set one of train.steps, train.epochs and train.tokens"},
+	{"train.epochs=2",
+		"train.steps is 1000, train.epochs 2, train.tokens 0: only one may be given; set the others to 0"},
+	{"model.n_head=7", "model.n_embd: 384 is not divisible by n_head 7; 378 and 385 are"},
+	{"model.n_head=400", "model.n_head: 400 heads need n_embd of at least 400, it is 384"},
+	{"train.micro_batch_size=48", "train.micro_batch_size: 48 does not divide train.batch_size 64; 32 does, 0 chooses"},
+	{"train.micro_batch_size=65", "train.micro_batch_size: 65 does not divide train.batch_size 64; 64 does, 0 chooses"},
+	{"train.warmup_steps=1001", "train.warmup_steps: 1001 is more than train.steps 1000; use 0 to 1000"},
+	{"train.min_learning_rate=1", "train.min_learning_rate: 1 is above train.learning_rate 0.0003"},
+	{"system.precision=bf16", "system.precision: this program was built without bf16; use fp32"},
+	{"system.precision=tf32", "system.precision: this program was built without tf32; use fp32"},
+	{"system.backend=cuda", "system.backend: this program was built without cuda; use auto or cpu"},
+	{"system.recompute=light", "system.recompute: this program was built without light; use none"},
+};
+
+static void values_that_do_not_fit_each_other_are_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+		struct aur_config config = complete();
+		set(&config, unfit[i].text);
+		assert_int_equal(aur_config_finish(&config), AUR_USAGE);
+		assert_message_is(unfit[i].text, unfit[i].message);
+	}
+	struct aur_config config = complete();
+	config.train.warmup_steps = 500;
+	config.train.decay_steps = 400;
+	assert_int_equal(aur_config_finish(&config), AUR_USAGE);
+	assert_message_is("decay",
+		"train.decay_steps: 400 is less than train.warmup_steps 500; use at least that, or 0 for the "
+		"length of the run");
+	config = complete();
+	config.model.n_embd = 6;
+	config.model.mlp_ratio = 2.25;
+	assert_int_equal(aur_config_finish(&config), AUR_USAGE);
+	assert_non_null(strstr(aur_error_message(), "model.mlp_ratio: 2.25 times n_embd 6 is no whole number of units"));
+	config.model.kind = AUR_MODEL_BIGRAM;
+	assert_int_equal(aur_config_finish(&config), AUR_OK);
+}
+
+/* batch, micro given, exact_ranks -> micro, leaves. The default depends on the batch alone. */
+static void micro_batches_and_leaves_follow_from_the_batch(void **state)
+{
+	(void)state;
+	static const int64_t cases[][5] = {
+		{64, 0, 8, 8, 8},
+		{12, 0, 8, 3, 4},
+		{7, 0, 8, 7, 1},
+		{1, 0, 8, 1, 1},
+		{512, 16, 8, 16, 8},
+		{512, 16, 64, 16, 32},
+		{12, 1, 8, 1, 4},
+		{64, 8, 3, 8, 2},
+		{64, 8, 1, 8, 1},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct aur_config config = complete();
+		config.train.batch_size = cases[i][0];
+		config.train.micro_batch_size = cases[i][1];
+		config.train.exact_ranks = cases[i][2];
+		assert_int_equal(aur_config_finish(&config), AUR_OK);
+		assert_int_equal(config.train.micro_batch_size, cases[i][3]);
+		assert_int_equal(aur_config_leaves(&config), cases[i][4]);
+		assert_int_equal(config.train.decay_steps, 1000);
+	}
+}
+
+static void assert_round_trip(const struct aur_config *config)
+{
+	struct aur_config again;
+	char *yaml = NULL;
+	assert_int_equal(aur_config_write(config, &yaml), AUR_OK);
+	if (parse(yaml, &again) != AUR_OK)
+		fail_msg("%s\nin\n%s", aur_error_message(), yaml);
+	assert_memory_equal(config, &again, sizeof again);
+	free(yaml);
+}
+
+/* Sets the key to each of the values its type and range take, and sends each through a file. Returns how many. */
+static int try_values(const struct aur_config_key *key, const char *const *values, size_t n)
+{
+	int taken = 0;
+	for (size_t i = 0; i < n; i++) {
+		char assignment[AUR_TEXT_VALUE];
+		struct aur_config config;
+		aur_config_defaults(&config);
+		snprintf(assignment, sizeof assignment, "%s.%s=%s", key->section, key->name, values[i]);
+		if (aur_config_override(&config, assignment) != AUR_OK)
+			continue;
+		assert_round_trip(&config);
+		taken++;
+	}
+	return taken;
+}
+
+static void every_key_survives_writing_and_reading_to_the_bit(void **state)
+{
+	(void)state;
+	static const char *const values[] = {"0.1", "0.3333333333333333", "0.30000000000000004", "2.2250738585072014e-308",
+		"4.9406564584124654e-324", "0.99999999999999989", "1.7976931348623157e308", "1", "3", "4095",
+		"9007199254740993", "9223372036854775807", "true", "false", "bigram", "relu", "gelu", "post", "n_embd",
+		"pytorch", "sequential", "random", "wsd", "linear", "constant", "all", "fast", "zero", "continue", "cuda",
+		"bf16", "block", "layernorm", "  spaces  ", "# no: comment", "\"quoted\" 'and' \\", "line\nend\n", "\t", "-",
+		"null", "~", "*a", "&a", "!b", "{[,]}", "\x01\x1b\x7f", "\xc2\x85\xe2\x80\xa8", "\xef\xbb\xbf", "\xef\xbf\xbf",
+		"gr\xc3\xbc\xc3\x9f \xf0\x9f\x99\x82", "%", "---"};
+	for (int64_t i = 0; i < aur_config_keys(); i++) {
+		const struct aur_config_key key = aur_config_key_at(i);
+		if (try_values(&key, values, sizeof values / sizeof values[0]) == 0)
+			fail_msg("%s.%s takes none of the values", key.section, key.name);
+	}
+}
+
+struct differences {
+	int count, may;
+	char text[512];
+};
+
+static void note_difference(void *context, const char *key, const char *was, const char *is, int may_change)
+{
+	struct differences *seen = context;
+	const size_t used = strlen(seen->text);
+	seen->count++;
+	seen->may += may_change;
+	snprintf(seen->text + used, sizeof seen->text - used, "%s: %s -> %s (%d)\n", key, was, is, may_change);
+}
+
+static void a_comparison_reports_each_key_that_differs(void **state)
+{
+	(void)state;
+	struct aur_config was = complete(), is = complete();
+	struct differences seen = {0};
+	aur_config_compare(&was, &is, note_difference, &seen);
+	assert_int_equal(seen.count, 0);
+	set(&is, "model.n_layer=7");
+	set(&is, "train.learning_rate=1e-3");
+	set(&is, "train.seed=1");
+	set(&is, "system.threads=2");
+	aur_config_compare(&was, &is, note_difference, &seen);
+	assert_string_equal(seen.text, "model.n_layer: 6 -> 7 (0)\ntrain.learning_rate: 0.0003 -> 0.001 (1)\n"
+								   "train.seed: 1337 -> 1 (0)\nsystem.threads: 0 -> 2 (1)\n");
+}
+
+/* What decides the bits of a run's model, data and sums must not change under it. */
+static void a_resume_may_change_only_what_does_not_break_the_run(void **state)
+{
+	(void)state;
+	static const char *const fixed[] = {
+		"data.order", "train.seed", "train.batch_size", "train.micro_batch_size", "train.exact_ranks"};
+	for (int64_t i = 0; i < aur_config_keys(); i++) {
+		const struct aur_config_key key = aur_config_key_at(i);
+		char name[128];
+		snprintf(name, sizeof name, "%s.%s", key.section, key.name);
+		int may = strcmp(key.section, "model") != 0 || strstr(key.name, "dropout") != NULL;
+		for (size_t j = 0; j < sizeof fixed / sizeof fixed[0]; j++)
+			may = may && strcmp(name, fixed[j]) != 0;
+		if (key.may_change != may)
+			fail_msg("%s: may_change is %d", name, key.may_change);
+	}
+}
+
+static void a_missing_or_odd_file_is_a_wrong_command_line(void **state)
+{
+	(void)state;
+	struct aur_config config = complete();
+	assert_int_equal(aur_config_read("/nonexistent/x.yaml", &config), AUR_USAGE);
+	assert_message_is("missing", "/nonexistent/x.yaml: cannot read the configuration: No such file or directory");
+	assert_int_equal(aur_config_read("/", &config), AUR_USAGE);
+	assert_message_is("folder", "/: not a regular file; a configuration is a YAML file");
+	assert_int_equal(aur_config_read("/dev/zero", &config), AUR_USAGE);
+}
+
+/* Waiting for a writer would hang the job. */
+static void a_fifo_is_refused_and_not_waited_for(void **state)
+{
+	(void)state;
+	struct aur_config config = complete();
+	char folder[] = "/tmp/aurelius-config-XXXXXX", path[64];
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/fifo", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	const aur_status status = aur_config_read(path, &config);
+	unlink(path);
+	rmdir(folder);
+	assert_int_equal(status, AUR_USAGE);
+}
+
+static int check_preset(const char *folder, const char *name)
+{
+	char path[PATH_BYTES];
+	struct aur_config config;
+	const size_t length = strlen(name);
+	if (length < 6 || strcmp(name + length - 5, ".yaml") != 0)
+		return 0;
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	aur_config_defaults(&config);
+	if (aur_config_read(path, &config) != AUR_OK || aur_config_finish(&config) != AUR_OK)
+		fail_msg("%s: %s", name, aur_error_message());
+	assert_round_trip(&config);
+	/* A preset without --data must not point at files of the machine it was written on. */
+	assert_string_equal(config.data.train, "");
+	return 1;
+}
+
+static void every_preset_is_a_complete_configuration(void **state)
+{
+	(void)state;
+	char folder[PATH_BYTES];
+	snprintf(folder, sizeof folder, "%s/configs", source_folder());
+	DIR *presets = opendir(folder);
+	assert_non_null(presets);
+	int count = 0;
+	for (const struct dirent *entry = readdir(presets); entry; entry = readdir(presets))
+		count += check_preset(folder, entry->d_name);
+	closedir(presets);
+	assert_true(count >= 12);
+}
+
+static char *read_whole(const char *path)
+{
+	FILE *file = fopen(path, "rb");
+	if (!file)
+		return NULL;
+	char *text = calloc(1, 1 << 18);
+	if (text)
+		text[fread(text, 1, (1 << 18) - 1, file)] = '\0';
+	fclose(file);
+	return text;
+}
+
+/* docs/configuration.md is generated; AURELIUS_UPDATE_DOCS=1 writes it anew. */
+static void the_reference_is_not_stale(void **state)
+{
+	(void)state;
+	char path[PATH_BYTES];
+	char *markdown = NULL;
+	snprintf(path, sizeof path, "%s/docs/configuration.md", source_folder());
+	assert_int_equal(aur_config_reference(&markdown), AUR_OK);
+	if (getenv("AURELIUS_UPDATE_DOCS")) {
+		FILE *file = fopen(path, "wb");
+		assert_non_null(file);
+		fputs(markdown, file);
+		assert_int_equal(fclose(file), 0);
+	}
+	char *written = read_whole(path);
+	const int same = written && strcmp(written, markdown) == 0;
+	free(written);
+	free(markdown);
+	if (!same)
+		fail_msg("docs/configuration.md is stale: run this test with AURELIUS_UPDATE_DOCS=1");
+}
+
+/* Damaged text must give a configuration or one line, and never leave half of a file behind. */
+static void damaged_text_never_does_harm(void **state)
+{
+	(void)state;
+	struct aur_config config = complete(), before;
+	char *yaml = NULL, text[8192];
+	uint32_t random = 1;
+	assert_int_equal(aur_config_write(&config, &yaml), AUR_OK);
+	const size_t bytes = strlen(yaml);
+	assert_true(bytes < sizeof text);
+	aur_config_defaults(&before);
+	for (int round = 0; round < 2000; round++) {
+		memcpy(text, yaml, bytes);
+		for (int damage = 0; damage < 1 + round % 4; damage++) {
+			random = random * 1664525u + 1013904223u;
+			text[(random >> 8) % bytes] = (char)"\n :-[]{}*&!\"'#\t0z\xff\0"[random % 19];
+		}
+		aur_config_defaults(&config);
+		aur_error_clear();
+		if (aur_config_parse("x.yaml", text, bytes - (random >> 24) % 9, &config) == AUR_OK)
+			continue;
+		assert_true(strlen(aur_error_message()) > 8);
+		assert_memory_equal(&config, &before, sizeof config);
+	}
+	free(yaml);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_what_the_table_says),
+		cmocka_unit_test(choices_are_stored_as_their_enums),
+		cmocka_unit_test(a_file_is_read_over_what_is_there),
+		cmocka_unit_test(a_list_of_files_is_joined_with_commas),
+		cmocka_unit_test(a_wrong_file_names_the_line_and_what_to_do),
+		cmocka_unit_test(a_wrong_override_says_what_would_do),
+		cmocka_unit_test(the_last_of_two_overrides_wins),
+		cmocka_unit_test(values_too_long_or_files_too_large_are_refused),
+		cmocka_unit_test(values_that_do_not_fit_each_other_are_refused),
+		cmocka_unit_test(micro_batches_and_leaves_follow_from_the_batch),
+		cmocka_unit_test(every_key_survives_writing_and_reading_to_the_bit),
+		cmocka_unit_test(a_comparison_reports_each_key_that_differs),
+		cmocka_unit_test(a_resume_may_change_only_what_does_not_break_the_run),
+		cmocka_unit_test(a_missing_or_odd_file_is_a_wrong_command_line),
+		cmocka_unit_test(a_fifo_is_refused_and_not_waited_for),
+		cmocka_unit_test(every_preset_is_a_complete_configuration),
+		cmocka_unit_test(the_reference_is_not_stale),
+		cmocka_unit_test(damaged_text_never_does_harm),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
