@@ -115,47 +115,46 @@ static void drop(struct aur_h5 *file)
 		divert_to_memory(file);
 		H5Fclose(file->id);
 		H5Eclear2(H5E_DEFAULT);
+		file->id = -1;
 	}
 	aur_h5_unlock();
-	file->id = -1;
 }
 
 void aur_h5_abandon(struct aur_h5 **file)
 {
 	if (!file || !*file)
 		return;
-	const int created = (*file)->id >= 0;
 	drop(*file);
-	if (created)
-		unlink((*file)->partial);
+	unlink((*file)->partial);
 	free_file(file);
 }
 
-static aur_status finish_locked(struct aur_h5 *file)
+static aur_status flush_locked(struct aur_h5 *file)
 {
-	AUR_TRY(H5Fflush(file->id, H5F_SCOPE_LOCAL) < 0 ? aur_h5_write_failed(file) : AUR_OK);
-	return AUR_OK;
+	return H5Fflush(file->id, H5F_SCOPE_LOCAL) < 0 ? aur_h5_write_failed(file) : AUR_OK;
 }
 
+/* A close that failed must not be tried again: HDF5 has freed half of the file by then. */
 static aur_status close_locked(struct aur_h5 *file)
 {
-	if (H5Fclose(file->id) < 0)
-		return aur_h5_write_failed(file);
+	const aur_status status = H5Fclose(file->id) < 0 ? aur_h5_write_failed(file) : AUR_OK;
+	if (status != AUR_OK)
+		divert_to_memory(file);
 	file->id = -1;
 	file->library_fd = -1;
-	return AUR_OK;
+	return status;
 }
 
 static aur_status flush_and_mark(struct aur_h5 *file, int64_t complete)
 {
 	/* Everything reaches the file before the mark does: a file that was cut off has none. */
 	aur_h5_lock();
-	aur_status status = finish_locked(file);
+	aur_status status = flush_locked(file);
 	aur_h5_unlock();
 	AUR_TRY(status);
 	AUR_TRY(aur_h5_put_int(file, "/", "complete", complete));
 	aur_h5_lock();
-	status = finish_locked(file);
+	status = flush_locked(file);
 	if (status == AUR_OK)
 		status = close_locked(file);
 	aur_h5_unlock();

@@ -180,7 +180,8 @@ cleanup:
 /* The line is drawn over and over, on a terminal alone. */
 static void show_progress(void *context, int64_t done, int64_t all)
 {
-	aur_print("\r%s: %3.0f%% of %" PRId64 " windows", (const char *)context, 100.0 * (double)done / (double)all, all);
+	const char *const *name = context;
+	aur_print("\r%s: %3.0f%% of %" PRId64 " windows", *name, 100.0 * (double)done / (double)all, all);
 	if (done == all)
 		aur_print("\r\033[K");
 	aur_print_flush();
@@ -189,6 +190,7 @@ static void show_progress(void *context, int64_t done, int64_t all)
 static aur_status evaluate_split(
 	struct session *session, enum aur_split split, int progress, struct aur_split_report *report)
 {
+	const char *name = aur_split_name(split);
 	const struct aur_evaluate evaluate = {.workspace = session->workspace,
 		.backend = session->loaded.backend,
 		.comm = session->comm,
@@ -198,7 +200,7 @@ static aur_status evaluate_split(
 		.positions = session->positions,
 		.batch = session->batch,
 		.progress = progress ? show_progress : NULL,
-		.progress_context = (void *)(uintptr_t)aur_split_name(split)};
+		.progress_context = &name};
 	AUR_TRY(aur_evaluate_run(session->evaluator, &evaluate, &report->evaluation));
 	if (!isfinite(report->evaluation.loss))
 		return aur_fail(AUR_INPUT, "%s: the model's loss is not finite: its training diverged or its file is damaged",

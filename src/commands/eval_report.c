@@ -95,8 +95,10 @@ static aur_status add_point(struct aur_metrics_curve *losses, int64_t step, doub
 	int64_t at = losses->n_evals;
 	while (at > 0 && losses->eval_step[at - 1] >= step)
 		at--;
-	if (at < losses->n_evals)
-		losses->n_evals = at;
+	if (at < losses->n_evals && losses->eval_step[at] == step) {
+		train = isfinite(train) ? train : losses->eval_train[at];
+		val = isfinite(val) ? val : losses->eval_val[at];
+	}
 	const size_t count = (size_t)at + 1;
 	int64_t *steps = realloc(losses->eval_step, count * sizeof *steps);
 	losses->eval_step = steps ? steps : losses->eval_step;

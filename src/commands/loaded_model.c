@@ -1,5 +1,7 @@
 #include "loaded_model.h"
 
+#include "comm/comm.h"
+
 #include <stdlib.h>
 
 /* By way of host memory where the backend has its own. */
@@ -47,7 +49,9 @@ void aur_loaded_model_close(struct aur_loaded_model *loaded)
 
 aur_status aur_check_one_rank(const struct aur_command_context *context, const char *command)
 {
-	if (context->size > 1)
-		return aur_fail(AUR_USAGE, "%s runs on one rank: start it without mpirun", command);
-	return AUR_OK;
+	if (context->size <= 1)
+		return AUR_OK;
+	const aur_status status = aur_fail(AUR_USAGE, "%s runs on one rank: start it without mpirun", command);
+	/* All ranks come here; agreed upon, it is said once. */
+	return context->world ? aur_comm_agree(context->world, status) : status;
 }

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 900, HEIGHT = 540, LEGEND_LINE = 22, MOST_POINTS = 400, MOST_MARKS = 60 };
+enum { WIDTH = 900, HEIGHT = 540, LEGEND_LINE = 20, MOST_MARKS = 60 };
+
+/* Points of a training curve: fewer, hence smoother, where several curves share a picture. */
+enum { POINTS_OF_ONE = 200, POINTS_OF_SEVERAL = 100 };
 
 /* Colours that people with any kind of colour blindness tell apart (Okabe and Ito 2008), without the yellow that is
  * lost on white. */
@@ -39,9 +42,9 @@ static int has_finite(const double *values, int64_t n)
 /* ---- data blocks of the script ---- */
 
 /* Neighbouring steps become one point: their mean, and the smallest and the largest loss among them. */
-static void write_steps(FILE *script, int64_t curve, const struct aur_metrics_curve *losses)
+static void write_steps(FILE *script, int64_t curve, const struct aur_metrics_curve *losses, int64_t points)
 {
-	const int64_t group = (losses->n_steps + MOST_POINTS - 1) / MOST_POINTS;
+	const int64_t group = (losses->n_steps + points - 1) / points;
 	fprintf(script, "$steps%" PRId64 " << END\n", curve);
 	for (int64_t begin = 0; begin < losses->n_steps; begin += group) {
 		double step = 0, sum = 0, low = INFINITY, high = -INFINITY;
@@ -84,7 +87,7 @@ static void write_data(FILE *script, const struct aur_plot_curve *curves, int64_
 {
 	for (int64_t i = 0; i < n; i++) {
 		const struct aur_metrics_curve *losses = &curves[i].losses;
-		write_steps(script, i, losses);
+		write_steps(script, i, losses, n > 1 ? POINTS_OF_SEVERAL : POINTS_OF_ONE);
 		write_evals(script, i, "train", losses, losses->eval_train);
 		write_evals(script, i, "val", losses, losses->eval_val);
 		write_best(script, i, losses);
@@ -105,18 +108,10 @@ static void write_quoted(FILE *script, const char *text)
 	fputc('\'', script);
 }
 
-static void write_legend(FILE *script, const char *name, const char *what)
+static void write_legend(FILE *script, const char *text)
 {
-	char text[512];
-	snprintf(text, sizeof text, "%s%s%s", name ? name : "", name ? ": " : "", what);
 	fprintf(script, " title ");
 	write_quoted(script, text);
-}
-
-static void validation_text(const struct aur_metrics_curve *losses, char *text, size_t bytes)
-{
-	const int64_t best = best_eval(losses);
-	snprintf(text, bytes, "validation, best %.4f at step %" PRId64, losses->eval_val[best], losses->eval_step[best]);
 }
 
 /* 0 at the first step of the curve, 1 at its last. */
@@ -144,24 +139,23 @@ static void write_best_label(FILE *script, const struct aur_metrics_curve *losse
 	const int64_t step = losses->eval_step[best];
 	const double across = place_across(losses, step);
 	const char *side = across > 0.9 ? "right" : across < 0.1 ? "left" : "center";
-	fprintf(script, "set label 1 'best %.4f' at %" PRId64 ",%.8g %s offset 0,1.3 front textcolor rgb '%s'\n",
-		losses->eval_val[best], step, losses->eval_val[best], side, colour);
+	fprintf(script,
+		"set label 1 'best %.4f at step %" PRId64 "' at %" PRId64 ",%.8g %s offset 0,1.3 front textcolor rgb '%s'\n",
+		losses->eval_val[best], step, step, losses->eval_val[best], side, colour);
 }
 
 static void write_frame(FILE *script, const struct aur_plot_curve *curves, int64_t n, const char *title)
 {
-	fprintf(script,
-		"set encoding utf8\n"
-		"set border 3 linecolor rgb '#555555'\n"
-		"set tics nomirror out textcolor rgb '#222222'\n"
-		"set grid linecolor rgb '#dddddd' linetype 1 linewidth 0.7\n"
-		"set format x '%%.8g'\n"
-		"set xlabel 'step'\n"
-		"set ylabel 'loss (nats per token)'\n"
-		"set autoscale xfix\n"
-		"set offsets graph 0.01, graph 0.02, graph 0.05, graph 0.08\n"
-		"set key below horizontal maxcols %d samplen 2.5\n",
-		n > 1 ? 2 : 3);
+	fprintf(script, "set encoding utf8\n"
+					"set border 3 linecolor rgb '#555555'\n"
+					"set tics nomirror out textcolor rgb '#222222'\n"
+					"set grid linecolor rgb '#dddddd' linetype 1 linewidth 0.7\n"
+					"set format x '%%.8g'\n"
+					"set xlabel 'step' offset 0,0.3\n"
+					"set ylabel 'loss (nats per token)'\n"
+					"set autoscale xfix\n"
+					"set offsets graph 0.01, graph 0.02, graph 0.05, graph 0.08\n"
+					"set key below center horizontal samplen 2.5 spacing 1.2\n");
 	if (title) {
 		fprintf(script, "set title ");
 		write_quoted(script, title);
@@ -184,64 +178,70 @@ static double mark_size(const struct aur_metrics_curve *losses)
 	return losses->n_evals <= MOST_MARKS ? 0.5 : 0;
 }
 
-static void plot_validation(
-	FILE *script, int64_t i, const struct aur_plot_curve *curve, const char *colour, int *elements)
+/* The line, and a ring around its best point. */
+static void plot_validation(FILE *script, int64_t i, const struct aur_metrics_curve *losses, const char *colour,
+	const char *legend, int *elements)
 {
-	char text[128];
-	if (best_eval(&curve->losses) < 0)
-		return;
-	validation_text(&curve->losses, text, sizeof text);
 	begin_element(script, elements);
-	fprintf(script, "$val%" PRId64 " using 1:2 with linespoints linewidth 2.2 pointtype 7 pointsize %g", i,
-		mark_size(&curve->losses));
-	fprintf(script, " linecolor rgb '%s'", colour);
-	write_legend(script, curve->name, text);
+	fprintf(script,
+		"$val%" PRId64 " using 1:2 with linespoints linewidth 2.2 pointtype 7 pointsize %g linecolor rgb '%s'", i,
+		mark_size(losses), colour);
+	write_legend(script, legend);
 	begin_element(script, elements);
 	fprintf(script,
 		"$best%" PRId64 " using 1:2 with points pointtype 6 pointsize 1.6 linewidth 2 linecolor rgb '%s' notitle", i,
 		colour);
 }
 
-/* Light, with the spread of the steps behind a point; then what evaluation said; then validation on top. */
-static void plot_only_curve(FILE *script, const struct aur_plot_curve *curve, int *elements)
+/* As it went in a light colour, with the spread of the steps behind a point; then evaluation's, validation on top. */
+static void plot_only_curve(FILE *script, const struct aur_metrics_curve *losses, int *elements)
 {
-	const struct aur_metrics_curve *losses = &curve->losses;
 	if (has_finite(losses->loss, losses->n_steps)) {
-		if (losses->n_steps > MOST_POINTS) {
+		if (losses->n_steps > POINTS_OF_ONE) {
 			begin_element(script, elements);
 			fprintf(script, "$steps0 using 1:3:4 with filledcurves noautoscale fillcolor rgb '#d8e8f3' notitle");
 		}
 		begin_element(script, elements);
 		fprintf(script, "$steps0 using 1:2 with lines linewidth 1.2 linecolor rgb '#7fb8d8'");
-		write_legend(script, curve->name, "training, as it went");
+		write_legend(script, "training");
 	}
 	if (has_finite(losses->eval_train, losses->n_evals)) {
 		begin_element(script, elements);
 		fprintf(script, "$train0 using 1:2 with linespoints linewidth 1.8 pointtype 7 pointsize %g linecolor rgb '%s'",
 			mark_size(losses), colour_of(0));
-		write_legend(script, curve->name, "training, evaluated");
+		write_legend(script, "training, evaluated");
 	}
-	plot_validation(script, 0, curve, colour_of(1), elements);
+	if (best_eval(losses) >= 0)
+		plot_validation(script, 0, losses, colour_of(1), "validation", elements);
 }
 
+/* One line of the legend for each run: its validation loss, or its training loss where there is no other. */
 static void plot_one_of_several(FILE *script, int64_t i, const struct aur_plot_curve *curve, int *elements)
 {
-	if (has_finite(curve->losses.loss, curve->losses.n_steps)) {
+	const struct aur_metrics_curve *losses = &curve->losses;
+	const int64_t best = best_eval(losses);
+	const char *name = curve->name ? curve->name : "";
+	char legend[512];
+	if (has_finite(losses->loss, losses->n_steps)) {
 		begin_element(script, elements);
 		fprintf(
-			script, "$steps%" PRId64 " using 1:2 with lines linewidth 1 linecolor rgb '#99%s'", i, colour_of(i) + 1);
-		write_legend(script, curve->name, "training");
+			script, "$steps%" PRId64 " using 1:2 with lines linewidth 1 linecolor rgb '#77%s'", i, colour_of(i) + 1);
+		write_legend(script, best < 0 ? name : "");
 	}
-	plot_validation(script, i, curve, colour_of(i), elements);
+	if (best < 0)
+		return;
+	snprintf(
+		legend, sizeof legend, "%s: best %.4f at step %" PRId64, name, losses->eval_val[best], losses->eval_step[best]);
+	plot_validation(script, i, losses, colour_of(i), legend, elements);
 }
 
 static aur_status write_script(FILE *script, const struct aur_plot_curve *curves, int64_t n, const char *title)
 {
 	int elements = 0;
 	write_data(script, curves, n);
-	write_frame(script, curves, n, title);
+	write_frame(script, curves, n, n > 1 && !title ? "validation loss (thick) and training loss (thin)" : title);
 	if (n == 1)
-		plot_only_curve(script, &curves[0], &elements);
+		plot_only_curve(script, &curves[0].losses, &elements);
 	for (int64_t i = 0; n > 1 && i < n; i++)
 		plot_one_of_several(script, i, &curves[i], &elements);
 	fprintf(script, "\n");

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_BYTES = 1 << 20, NAME_BYTES = 64 };
+enum { FILE_BYTES = 1 << 20, NAME_BYTES = 64, MOST_NESTED = 256 };
 
 /* One file being read: what was given so far, to find what is given twice. */
 struct reading {
@@ -244,12 +244,30 @@ static aur_status check_nothing_follows(const char *name, const char *yaml, size
 				: AUR_OK;
 }
 
+/* libyaml's time grows with the square of the nesting: a megabyte of brackets, or of "- - -", would keep it busy for an
+ * hour. A configuration nests three deep and has a handful of either. */
+static aur_status check_nesting(const char *name, const char *yaml, size_t bytes)
+{
+	int opened = 0, on_line = 0;
+	for (size_t i = 0; i < bytes; i++) {
+		on_line = yaml[i] == '\n' || yaml[i] == '\r' ? 0 : on_line;
+		opened += yaml[i] == '[' || yaml[i] == '{';
+		on_line +=
+			(yaml[i] == '-' || yaml[i] == '?' || yaml[i] == ':') && i + 1 < bytes && strchr(" \t\r\n", yaml[i + 1]);
+		if (opened > MOST_NESTED || on_line > MOST_NESTED)
+			return aur_fail(
+				AUR_USAGE, "%s:%zu: nested too deep for a configuration", name, line_of_offset(yaml, bytes, i));
+	}
+	return AUR_OK;
+}
+
 aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, struct aur_config *config)
 {
 	yaml_parser_t parser;
 	yaml_document_t document;
 	if (bytes > FILE_BYTES)
 		return aur_fail(AUR_USAGE, "%s: more than 1 MiB, which is no configuration", name);
+	AUR_TRY(check_nesting(name, yaml, bytes));
 	if (!yaml_parser_initialize(&parser))
 		return aur_fail(AUR_MEMORY, "%s: out of memory", name);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)yaml, bytes);

@@ -18,7 +18,8 @@ static aur_status fail_for_memory(const char *what, const struct aur_arena *aren
 	const struct aur_arena_part *part = largest_part(arena);
 	const double mib = 1024.0 * 1024.0;
 	return aur_fail(AUR_MEMORY,
-		"%s: no memory for %.1f MiB, of which %s takes %.1f MiB; choose a smaller train.micro_batch_size or model",
+		"%s: no memory for %.1f MiB, of which %s takes %.1f MiB; a smaller model takes less, in training a smaller "
+		"train.micro_batch_size too",
 		what, (double)arena->used / mib, part->name, (double)part->bytes / mib);
 }
 

@@ -1,0 +1,117 @@
+#include "train_helpers.h"
+
+#include "config/config.h"
+#include "train/loader.h"
+
+enum { T = 8, BATCH = 12, STEPS = 9 };
+
+static struct aur_loader *loader_of(struct aur_dataset *dataset, int64_t first, int64_t count, int64_t start, int64_t depth)
+{
+	struct aur_loader_options options = {.dataset = dataset,
+		.batch_size = BATCH,
+		.first = first,
+		.count = count,
+		.start_sample = start,
+		.depth = depth};
+	struct aur_loader *loader = NULL;
+	assert_ok(aur_order_create(dataset, AUR_ORDER_SHUFFLE, 3, T, &options.order));
+	assert_ok(aur_loader_create(&options, &loader));
+	return loader;
+}
+
+/* First tokens of every sequence of STEPS steps as `ranks` ranks see them, in global order. */
+static void collect(const char *path, int ranks, int64_t start, int64_t depth, int32_t firsts[STEPS * BATCH])
+{
+	for (int rank = 0; rank < ranks; rank++) {
+		struct aur_dataset *dataset = NULL;
+		assert_ok(aur_dataset_open(path, "", &dataset));
+		const int64_t count = BATCH / ranks;
+		struct aur_loader *loader = loader_of(dataset, rank * count, count, start, depth);
+		for (int64_t step = 0; step < STEPS; step++) {
+			const int32_t *tokens, *targets;
+			assert_ok(aur_loader_next(loader, &tokens, &targets));
+			for (int64_t i = 0; i < count; i++) {
+				firsts[step * BATCH + rank * count + i] = tokens[i * T];
+				for (int t = 0; t < T; t++)
+					assert_int_equal(targets[i * T + t], tokens[i * T] + t + 1);
+			}
+		}
+		aur_loader_destroy(&loader);
+		aur_dataset_close(&dataset);
+	}
+}
+
+/* Which rank reads a sample, and how far ahead, must not change which sample it is. */
+static void any_number_of_ranks_sees_the_same_samples(void **state)
+{
+	const char *path = in_folder(state, "data.h5");
+	write_counting_dataset(path, 700, 0);
+	int32_t one[STEPS * BATCH], many[STEPS * BATCH];
+	collect(path, 1, 0, 1, one);
+	static const int ranks[] = {2, 3, 4, 12};
+	for (int i = 0; i < 4; i++) {
+		collect(path, ranks[i], 0, 1 + i, many);
+		assert_memory_equal(one, many, sizeof one);
+	}
+}
+
+/* A resume starts the loader at the checkpoint's sample number. */
+static void a_resume_goes_on_with_the_next_sample(void **state)
+{
+	const char *path = in_folder(state, "data.h5");
+	write_counting_dataset(path, 700, 0);
+	int32_t whole[STEPS * BATCH], rest[STEPS * BATCH];
+	collect(path, 1, 0, 2, whole);
+	collect(path, 2, 5 * BATCH, 2, rest);
+	assert_memory_equal(whole + 5 * BATCH, rest, (STEPS - 5) * BATCH * sizeof *rest);
+}
+
+/* A damaged block met in the thread must come out of next(), with its message, not hang the step. */
+static void a_read_that_fails_in_the_thread_is_returned(void **state)
+{
+	const char *path = in_folder(state, "damaged.h5");
+	write_counting_dataset(path, 700, 0);
+	size_t bytes;
+	unsigned char *data = read_file(path, &bytes);
+	/* Tokens 300, 301, 302 as uint16: found in the raw file and changed. */
+	int changed = 0;
+	for (size_t i = 0; i + 6 < bytes && !changed; i++)
+		if (memcmp(data + i, "\x2c\x01\x2d\x01\x2e\x01", 6) == 0)
+			data[i] ^= 1, changed = 1;
+	assert_true(changed);
+	write_file(path, data, bytes);
+	free(data);
+	struct aur_dataset *dataset = NULL;
+	assert_ok(aur_dataset_open(path, "", &dataset));
+	struct aur_loader *loader = loader_of(dataset, 0, BATCH, 0, 2);
+	const int32_t *tokens, *targets;
+	assert_int_equal(aur_loader_next(loader, &tokens, &targets), AUR_INPUT);
+	assert_message_has("damaged.h5");
+	aur_loader_destroy(&loader);
+	aur_dataset_close(&dataset);
+}
+
+static void it_stops_while_batches_wait(void **state)
+{
+	const char *path = in_folder(state, "data.h5");
+	write_counting_dataset(path, 700, 0);
+	struct aur_dataset *dataset = NULL;
+	assert_ok(aur_dataset_open(path, "", &dataset));
+	for (int i = 0; i < 50; i++) {
+		struct aur_loader *loader = loader_of(dataset, 0, BATCH, 0, 3);
+		aur_loader_destroy(&loader);
+		assert_null(loader);
+	}
+	aur_dataset_close(&dataset);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(any_number_of_ranks_sees_the_same_samples, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(a_resume_goes_on_with_the_next_sample, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(a_read_that_fails_in_the_thread_is_returned, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(it_stops_while_batches_wait, folder_setup, folder_teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
