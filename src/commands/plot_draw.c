@@ -151,11 +151,11 @@ static void write_frame(FILE *script, const struct aur_plot_curve *curves, int64
 					"set tics nomirror out textcolor rgb '#222222'\n"
 					"set grid linecolor rgb '#dddddd' linetype 1 linewidth 0.7\n"
 					"set format x '%%.8g'\n"
-					"set xlabel 'step' offset 0,0.3\n"
+					"set xlabel 'step'\n"
 					"set ylabel 'loss (nats per token)'\n"
 					"set autoscale xfix\n"
 					"set offsets graph 0.01, graph 0.02, graph 0.05, graph 0.08\n"
-					"set key below center horizontal samplen 2.5 spacing 1.2\n");
+					"set key above center horizontal samplen 2.5 spacing 1.2\n");
 	if (title) {
 		fprintf(script, "set title ");
 		write_quoted(script, title);

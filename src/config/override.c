@@ -15,6 +15,23 @@ static aur_status refuse_bare(const char *name)
 	return aur_fail(AUR_USAGE, "--%s: unknown option; a key is written --section.key=value", name);
 }
 
+/* steps, epochs and tokens are three ways to say one thing: the one given last on the command line is meant, whatever a
+ * file said before. */
+static void replace_length(struct aur_config *config, const struct aur_key *key)
+{
+	static const char *const lengths[] = {"steps", "epochs", "tokens"};
+	const double values[] = {(double)config->train.steps, config->train.epochs, (double)config->train.tokens};
+	if (strcmp(key->section, "train") != 0)
+		return;
+	for (int i = 0; i < 3; i++) {
+		if (strcmp(key->name, lengths[i]) != 0 || values[i] == 0.0)
+			continue;
+		config->train.steps = i == 0 ? config->train.steps : 0;
+		config->train.epochs = i == 1 ? config->train.epochs : 0;
+		config->train.tokens = i == 2 ? config->train.tokens : 0;
+	}
+}
+
 aur_status aur_config_override(struct aur_config *config, const char *assignment)
 {
 	char name[NAME_BYTES];
@@ -33,5 +50,7 @@ aur_status aur_config_override(struct aur_config *config, const char *assignment
 	if (start[bytes] != '=')
 		return aur_fail(AUR_USAGE, "--%s.%s: a value is missing, write --%s.%s=VALUE", key->section, key->name,
 			key->section, key->name);
-	return aur_key_set(key, config, start + bytes + 1, strlen(start + bytes + 1));
+	AUR_TRY(aur_key_set(key, config, start + bytes + 1, strlen(start + bytes + 1)));
+	replace_length(config, key);
+	return AUR_OK;
 }

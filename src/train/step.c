@@ -64,6 +64,8 @@ static aur_status local_part(struct aur_trainer *trainer, struct aur_loader *loa
 	const double start = aur_clock_s();
 	AUR_TRY(trainer->pending);
 	trainer->tree.waiting = 0;
+	/* What an evaluation spent since the last step is not this step's. */
+	aur_workspace_times(trainer->workspace, &times->forward_s, &times->backward_s);
 	AUR_TRY(aur_loader_next(loader, &tokens, &targets));
 	times->data_s = aur_clock_s() - start;
 	AUR_TRY(run_leaves(trainer, tokens, targets));

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A small checkpoint and a small dataset whose whole content follows from a step number, so that what is read back can be
- * compared with what should be there. */
+/* A small checkpoint and a small dataset whose whole content follows from a step number, so that what is read back can
+ * be compared with what should be there. */
 
 enum { SAMPLE_TENSORS = 3, SAMPLE_TRAIN = 3000, SAMPLE_VAL = 700, SAMPLE_VOCAB = 26 };
 
@@ -157,7 +157,8 @@ static inline int sample_check_tokens(const char *path, aur_status *status)
 	*status = aur_tokens_open(path, &tokens);
 	if (*status != AUR_OK)
 		return 0;
-	int same = aur_tokens_info(tokens)->train_tokens == SAMPLE_TRAIN && aur_tokens_info(tokens)->val_tokens == SAMPLE_VAL &&
+	int same = aur_tokens_info(tokens)->train_tokens == SAMPLE_TRAIN &&
+			   aur_tokens_info(tokens)->val_tokens == SAMPLE_VAL &&
 			   strcmp(aur_tokens_info(tokens)->sources, "a.txt") == 0 &&
 			   aur_vocab_hash(aur_tokens_vocab(tokens)) == aur_vocab_hash(&vocab);
 	same = same && sample_same_tokens(tokens, status);

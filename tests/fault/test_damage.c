@@ -2,8 +2,8 @@
 #include "io/hdf5.h"
 #include "sample.h"
 
-/* Damage anywhere in a file is either found, as AUR_INPUT, or lies in bytes that nothing uses: never a crash, never other
- * content without a word. */
+/* Damage anywhere in a file is either found, as AUR_INPUT, or lies in bytes that nothing uses: never a crash, never
+ * other content without a word. */
 
 typedef int (*check_content)(const char *path, aur_status *status);
 

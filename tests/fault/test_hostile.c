@@ -4,8 +4,9 @@
 
 #include <hdf5.h>
 
-/* Files made to do harm, or by another program: each is refused with a message, none is followed, none makes the program
- * take memory for what the file cannot hold. They begin as good files and are changed with the library itself. */
+/* Files made to do harm, or by another program: each is refused with a message, none is followed, none makes the
+ * program take memory for what the file cannot hold. They begin as good files and are changed with the library itself.
+ */
 
 static hid_t file;
 
@@ -67,9 +68,13 @@ static void virtual_layout(void)
 
 static void set_number(const char *object, const char *name, int64_t value)
 {
-	const hid_t attribute = H5Aopen_by_name(file, object, name, H5P_DEFAULT, H5P_DEFAULT);
+	assert_true(H5Adelete_by_name(file, object, name, H5P_DEFAULT) >= 0);
+	const hid_t space = H5Screate(H5S_SCALAR);
+	const hid_t attribute =
+		H5Acreate_by_name(file, object, name, H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
 	assert_true(attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_INT64, &value) >= 0);
 	H5Aclose(attribute);
+	H5Sclose(space);
 }
 
 static void absurd_size(void)
@@ -119,7 +124,7 @@ static void variable_strings_for_sources(void)
 {
 	const hid_t type = H5Tcopy(H5T_C_S1);
 	H5Tset_size(type, H5T_VARIABLE);
-	replace("/sources", type, 1, (const hsize_t[]){1}, checked_chunks(1, (const hsize_t[]){1}));
+	replace("/sources", type, 1, (const hsize_t[]){1}, H5P_DEFAULT);
 }
 
 static void unknown_filter(void)
@@ -237,8 +242,7 @@ static void unchecked_tensor(void)
 
 static void tensor_too_many(void)
 {
-	H5Dclose(create("/params/extra", H5T_IEEE_F32LE, 1, (const hsize_t[]){1},
-		checked_chunks(1, (const hsize_t[]){1})));
+	H5Dclose(create("/params/extra", H5T_IEEE_F32LE, 1, (const hsize_t[]){1}, checked_chunks(1, (const hsize_t[]){1})));
 }
 
 static void tensor_missing(void)

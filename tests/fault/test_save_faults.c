@@ -52,7 +52,8 @@ static void killed_at_every_call(void **state, const char *mode)
 			fail_msg("%s at call %d left no checkpoint: %s", mode, call, aur_error_message());
 		olds += step == OLD;
 		news += step == NEW;
-		/* What a killed save leaves behind must not be taken for a checkpoint unless it is one, and goes with the next. */
+		/* What a killed save leaves behind must not be taken for a checkpoint unless it is one, and goes with the next.
+		 */
 		unlink(partial);
 		if (WIFEXITED(status)) {
 			assert_int_equal(WEXITSTATUS(status), NOT_REACHED);
@@ -74,7 +75,8 @@ static void save_killed_within_any_write_leaves_a_checkpoint(void **state)
 	killed_at_every_call(state, "torn");
 }
 
-/* No crash, one message, nothing left behind, the old file whole. The last call is the folder's fsync, after the rename. */
+/* No crash, one message, nothing left behind, the old file whole. The last call is the folder's fsync, after the
+ * rename. */
 static void failing_at_every_call(void **state, const char *mode, const char *reason)
 {
 	const char *path = in_folder(state, "c.h5"), *partial = in_folder(state, "c.h5.partial");

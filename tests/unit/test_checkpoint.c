@@ -100,8 +100,8 @@ static void assert_slice(struct aur_checkpoint *checkpoint, int tensor, int part
 	float *values = malloc(((size_t)count + 1) * sizeof *values);
 	assert_non_null(values);
 	values[count] = -1.0f;
-	assert_ok(aur_checkpoint_read(
-		checkpoint, (enum aur_checkpoint_part)part, &tensors[tensor], begin_at, count, values));
+	assert_ok(
+		aur_checkpoint_read(checkpoint, (enum aur_checkpoint_part)part, &tensors[tensor], begin_at, count, values));
 	for (int64_t i = 0; i < count; i++)
 		if (values[i] != value_at(tensor, part, begin_at + i))
 			fail_msg("%s: element %lld is wrong", tensors[tensor].name, (long long)(begin_at + i));

@@ -39,8 +39,8 @@ static aur_status try_write(const char *path, int64_t train, int64_t val, int64_
 	return status;
 }
 
-static void assert_reads(struct aur_tokens *tokens, enum aur_split split, int64_t begin, int64_t count, int64_t first,
-	int64_t vocab)
+static void assert_reads(
+	struct aur_tokens *tokens, enum aur_split split, int64_t begin, int64_t count, int64_t first, int64_t vocab)
 {
 	int32_t *out = malloc(((size_t)count + 1) * sizeof *out);
 	assert_non_null(out);

@@ -1,0 +1,131 @@
+# From a text to a trained model and all that can be done with it.
+source "$(dirname "$0")/lib.sh"
+make_all
+present data.h5 model.h5 run/config.yaml run/log.jsonl run/checkpoints/best.h5 run/checkpoints/step-00000020.h5
+
+# ---- eval ----
+good "$aurelius" eval run
+holds "$out" "train" "eval"
+holds "$out" "val" "eval"
+holds "$out" "standard error" "eval"
+holds "$out" "bits a character" "eval"
+good "$aurelius" eval run --split val
+case $out in *train\ *) fail "eval --split val shows the training part too: $out" ;; esac
+good "$aurelius" eval run --best --data data.h5
+holds "$out" "best.h5" "eval --best"
+
+# An exported model is the model: the same loss to the last digit, in a fraction of the checkpoint's size.
+if can_read_json; then
+	good "$aurelius" eval run --json
+	cp out.txt run.json
+	good "$aurelius" eval model.h5 --json
+	cp out.txt model.json
+	same "$(json model.json val)" "$(json run.json val)" "loss of the exported model"
+	same "$(json model.json train)" "$(json run.json train)" "loss of the exported model"
+	same "$(json run.json step)" 20 "step of eval --json"
+	# All whole windows of 16 tokens and a target: (tokens - 1) / 16.
+	good "$aurelius" inspect data.h5 --json
+	cp out.txt data.json
+	windows=$((($(json data.json val_tokens) - 1) / 16))
+	same "$(json run.json val windows)" "$windows" "windows of eval"
+	same "$(json run.json val tokens)" $((16 * windows)) "tokens of eval"
+	awk -v loss="$(json run.json val loss)" 'BEGIN { exit !(loss > 0.5 && loss < 3.5) }' ||
+		fail "a loss after 20 steps of $(json run.json val loss)"
+fi
+[ $((2 * $(stat -c %s model.h5))) -lt "$(stat -c %s run/checkpoints/step-00000020.h5)" ] ||
+	fail "model.h5 is not much smaller than the checkpoint"
+
+# ---- generate ----
+good "$aurelius" generate run --tokens 60 --seed 3
+first=$out
+same "${#first}" 60 "characters of generate without a prompt"
+good "$aurelius" generate run --tokens 60 --seed 3
+same "$out" "$first" "the same seed"
+good "$aurelius" generate run --tokens 60 --seed 4
+[ "$out" != "$first" ] || fail "another seed gave the same text"
+good "$aurelius" generate model.h5 --tokens 60 --seed 3
+same "$out" "$first" "the exported model's text"
+good "$aurelius" generate run --tokens 40 --prompt "the mind" --temperature 0
+greedy=$out
+same "${greedy:0:8}" "the mind" "the prompt's place"
+good "$aurelius" generate run --tokens 40 --prompt "the mind" --top-k 1 --seed 9
+same "$out" "$greedy" "top-k 1 against temperature 0"
+good "$aurelius" generate run --tokens 5 --prompt "the mind" --samples 3 --top-p 0.9
+same "$(grep -c '^----------$' out.txt)" 2 "lines between three samples"
+good "$aurelius" generate run --tokens 5 --prompt "the Xyz"
+holds "$err" "3 pieces of the prompt are not in the vocabulary, the first is 'X'" "unknown pieces"
+good "$aurelius" generate run --tokens 5 --prompt "the mind is calm when it bears"
+holds "$err" "reads the last 16" "a long prompt"
+# Whoever closes the pipe early ends the text, and nothing hangs.
+checks=$((checks + 1))
+timeout "$limit_s" "$aurelius" generate run --tokens 2000000 2>err.txt | head -c 10 >/dev/null
+holds "$(cat err.txt)" "standard output" "a closed pipe"
+
+# ---- inspect ----
+good "$aurelius" inspect data.h5
+holds "$out" "train tokens" "inspect of a dataset"
+good "$aurelius" inspect run
+holds "$out" "finished" "inspect of a run"
+holds "$out" "checkpoints/best.h5" "inspect of a run"
+good "$aurelius" inspect model.h5
+holds "$out" "wte.weight" "inspect of a model"
+if can_read_json; then
+	same "$(json data.json tokenizer)" '"char"' "tokenizer of the dataset"
+	same "$(json data.json clean)" '"none"' "cleaning of the dataset"
+	good "$aurelius" inspect run/checkpoints/step-00000020.h5 --json
+	cp out.txt checkpoint.json
+	same "$(json checkpoint.json kind)" '"checkpoint"' "kind of a checkpoint"
+	same "$(json checkpoint.json step)" 20 "step of a checkpoint"
+	same "$(json checkpoint.json config model n_embd)" 16 "configuration of a checkpoint"
+	same "$(json checkpoint.json vocab_size)" "$(json data.json vocab_size)" "vocabulary of a checkpoint"
+	good "$aurelius" inspect model.h5 --json
+	cp out.txt exported.json
+	same "$(json exported.json kind)" '"model"' "kind of an exported model"
+	same "$(json exported.json parameters)" "$(json checkpoint.json parameters)" "parameters of an exported model"
+	good "$aurelius" inspect run --json
+	cp out.txt inspected.json
+	same "$(json inspected.json state)" '"finished"' "state of a run"
+	same "$(json inspected.json newest step)" 20 "newest checkpoint of a run"
+fi
+
+# ---- tokenize ----
+good "$aurelius" tokenize data.h5 "the mind" --json
+cp out.txt tokens.json
+if can_read_json; then
+	ids=$(json tokens.json ids | tr -d '[]' | tr ',' ' ')
+	good "$aurelius" tokenize run/checkpoints/best.h5 --decode "$ids"
+	same "$out" "the mind" "tokenize there and back"
+fi
+
+# ---- plot ----
+if command -v gnuplot >/dev/null; then
+	good "$aurelius" plot run
+	same "$out" "run/loss.svg" "the name that plot prints"
+	present run/loss.svg
+	holds "$(cat run/loss.svg)" "loss (nats per token)" "the plot's axis"
+	holds "$(cat run/loss.svg)" "at step" "the plot's best point"
+	cp -r run "it's a second_run"
+	good "$aurelius" plot run "it's a second_run" --out both.svg
+	holds "$(cat both.svg)" "second_run" "the legend of two runs"
+	good "$aurelius" plot run/checkpoints/best.h5 --out best.png
+	good "$aurelius" eval run --split val --plot eval.svg
+	present best.png eval.svg
+	same "$(head -c 4 best.png | tail -c 3)" PNG "the kind of best.png"
+	wrong 4 "apt-get install gnuplot" env PATH=/nowhere "$aurelius" plot run --out none.svg
+else
+	echo "gnuplot is missing: plots were not tested"
+fi
+
+# ---- words ----
+good "$aurelius" prepare text.txt --tokenizer word --out words.h5
+good "$aurelius" train --config tiny.yaml --run words --data words.h5 --train.steps=4 --train.eval_interval=4
+good "$aurelius" generate words --tokens 6 --prompt "the mind is"
+same "$(wc -w <out.txt)" 9 "words of a text"
+
+# ---- data that moved, and data of another vocabulary ----
+mkdir elsewhere
+mv data.h5 elsewhere/
+wrong 3 "--data" "$aurelius" eval run
+good "$aurelius" eval run --data elsewhere/data.h5 --split val
+wrong 3 "vocabulary" "$aurelius" eval run --data words.h5
+finish

@@ -1,0 +1,355 @@
+#!/usr/bin/env bash
+# One case of a training on several ranks: dist.sh CASE. AURELIUS names the program. Exit 77: skipped, with the reason.
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+aurelius=${AURELIUS:?the program to test}
+scratch=$(mktemp -d /tmp/aurelius-dist-XXXXXX)
+mounted=""
+trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+
+# mpirun refuses root and more ranks than cores unless told otherwise; a container is often both.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_mpi_yield_when_idle=1 ASAN_OPTIONS=detect_leaks=0
+
+fail() {
+	echo "FAILED: $*" >&2
+	tail -n 5 ./*.log >&2 2>/dev/null
+	exit 1
+}
+skip() {
+	echo "SKIP: $*"
+	exit 77
+}
+
+# 20,000 characters with some structure, the same on every machine.
+make_data() {
+	awk 'BEGIN { s = 7; for (i = 0; i < 4000; i++) { s = (s * 1103515245 + 12345) % 2147483648; \
+		printf "%s%s", substr("the of and to in is that it was for ", 1 + int(s / 65536) % 30, 4), i % 12 ? " " : "\n" } }' >text.txt
+	"$aurelius" prepare text.txt --out data.h5 >prepare.log 2>&1 || fail "prepare"
+}
+
+write_config() {
+	cat >config.yaml <<-EOF
+	model: {n_layer: 2, n_head: 2, n_embd: 24, block_size: 16, dropout: 0.1, embedding_dropout: 0.1, head_bias: true, tie_embeddings: false}
+	data: {train: data.h5}
+	train: {steps: 50, batch_size: 16, micro_batch_size: 2, learning_rate: 5e-3, warmup_steps: 5, log_interval: 1,
+	  eval_interval: 25, eval_windows: 20, checkpoint_interval: 25}
+	system: {threads: 1}
+	EOF
+}
+
+# train RANKS RUN [options]: its output in RUN.log (here, wherever the run is), its exit code as result. One rank runs without mpirun.
+train() {
+	local ranks=$1 run=$2 log=${2##*/}.log
+	shift 2
+	if [ "$ranks" = 1 ]; then
+		timeout 60 "$aurelius" train --config config.yaml --run "$run" "$@" >>"$log" 2>&1
+	else
+		timeout 60 mpirun -np "$ranks" --bind-to none "$aurelius" train --config config.yaml --run "$run" "$@" >>"$log" 2>&1
+	fi
+}
+
+# Losses, norms and rates of every step, and the evaluations: all digits, without the times.
+curve() {
+	grep -E '"event":"(step|eval)"' "$1/log.jsonl" | sed -e 's/,"tokens_per_s".*//' | sort -u -t: -k3,3n -k2,2
+}
+
+same_weights() {
+	h5diff "$1" "$2" /params >diff.log 2>&1 || fail "weights of $1 and $2 differ"
+	h5diff "$1" "$2" /adam >diff.log 2>&1 || fail "optimizer state of $1 and $2 differs"
+}
+
+same_run() {
+	[ "$(curve "$1" | wc -l)" -gt "${3:-50}" ] || fail "$1 has too few log lines"
+	[ "$(curve "$1")" = "$(curve "$2")" ] || fail "losses or norms of $1 and $2 differ: $(diff <(curve "$1") <(curve "$2") | head -3)"
+	same_weights "$1/checkpoints/step-00000050.h5" "$2/checkpoints/step-00000050.h5"
+}
+
+ranks_give_equal_bits() {
+	train 1 one || fail "one rank"
+	train 2 two || fail "two ranks"
+	train 4 four || fail "four ranks"
+	same_run one two
+	same_run one four
+}
+
+threads_give_equal_bits() {
+	train 1 one || fail "one thread"
+	train 1 two --system.threads=2 || fail "two threads"
+	train 2 three --system.threads=3 || fail "two ranks of three threads"
+	same_run one two
+	same_run one three
+}
+
+# Four leaves of three micro-batches each: the leaves are accumulated, not only added.
+twelve_micro_batches_give_equal_bits() {
+	for ranks in 1 2 4; do
+		train $ranks run$ranks --train.batch_size=12 --train.micro_batch_size=1 || fail "$ranks ranks"
+	done
+	same_run run1 run2
+	same_run run1 run4
+}
+
+# Widths and a vocabulary that no slice border falls upon.
+slices_of_an_uneven_model_give_equal_bits() {
+	for ranks in 1 2 4; do
+		train $ranks run$ranks --model.n_embd=39 --model.n_head=3 --model.n_layer=3 --model.norm_position=post \
+			--model.activation=relu --model.init=pytorch --train.decay=all --model.mlp_ratio=3 || fail "$ranks ranks"
+	done
+	same_run run1 run2
+	same_run run1 run4
+}
+
+eval_ranks_zero_gives_equal_bits() {
+	train 2 all || fail "eval_ranks all"
+	train 2 zero --train.eval_ranks=zero || fail "eval_ranks zero"
+	same_run all zero
+}
+
+a_rerun_gives_equal_bits() {
+	train 2 first || fail "first run"
+	train 2 second || fail "second run"
+	same_run first second
+}
+
+saved_on_two_resumed_on_one_and_four() {
+	train 4 whole || fail "whole run"
+	train 2 one --stop-at 25 || fail "two ranks to step 25"
+	cp -r one four && cp one.log four.log
+	train 1 one || fail "resume on one rank"
+	train 4 four || fail "resume on four ranks"
+	grep -q "going on from" one.log || fail "the resume does not say so"
+	same_run whole one
+	same_run whole four
+}
+
+bigram_ranks_give_equal_bits() {
+	for ranks in 1 2 4; do
+		train $ranks run$ranks --model.kind=bigram --data.order=random || fail "$ranks ranks"
+	done
+	same_run run1 run2
+	same_run run1 run4
+}
+
+last_loss() {
+	grep '"event":"step"' "$1/log.jsonl" | tail -n 1 | sed -e 's/.*"loss":\([^,]*\).*/\1/'
+}
+
+close_losses() {
+	awk -v a="$(last_loss "$1")" -v b="$(last_loss "$2")" 'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d < 2e-3 && d > -2e-3) }' ||
+		fail "losses $(last_loss "$1") and $(last_loss "$2") are not close"
+}
+
+fast_reduction_comes_close() {
+	train 1 exact || fail "exact"
+	train 2 fast --train.reduction=fast --system.allreduce_bucket_mb=0.01 || fail "fast"
+	close_losses exact fast
+}
+
+fast_reduction_takes_three_ranks() {
+	train 1 one --train.batch_size=12 --train.micro_batch_size=2 || fail "one rank"
+	train 3 three --train.batch_size=12 --train.micro_batch_size=2 --train.reduction=fast || fail "three ranks"
+	close_losses one three
+}
+
+# ended_within SECONDS START
+ended_within() {
+	[ $(($(date +%s) - $2)) -le "$1" ] || fail "it took longer than $1 s to end"
+}
+
+one_message() {
+	[ "$(grep -c "^aurelius: " "$1.log")" = 1 ] || fail "not one line of error: $(grep "^aurelius: " "$1.log")"
+	grep "^aurelius: " "$1.log" | grep -q -- "$2" || fail "the message lacks '$2': $(grep "^aurelius: " "$1.log")"
+}
+
+a_failing_rank_ends_all() {
+	local start
+	start=$(date +%s)
+	LD_PRELOAD=$AURELIUS_FAULTS AURELIUS_FAULT=open:data.h5 AURELIUS_FAULT_RANK=1 \
+		train 4 run && fail "it should have failed"
+	ended_within 10 "$start"
+	one_message run "rank 1: data.h5"
+}
+
+a_read_that_fails_on_one_rank_ends_all() {
+	train 2 run --stop-at 25 || fail "first half"
+	local start
+	start=$(date +%s)
+	LD_PRELOAD=$AURELIUS_FAULTS AURELIUS_FAULT=open:step-00000025.h5 AURELIUS_FAULT_RANK=1 \
+		train 2 run && fail "it should have failed"
+	ended_within 10 "$start"
+	one_message run "rank 1: .*step-00000025.h5"
+	train 2 run || fail "the run cannot go on afterwards"
+}
+
+wait_for_step() {
+	for _ in $(seq 300); do
+		[ -f "$1/log.jsonl" ] && grep -q "\"event\":\"step\",\"step\":$2," "$1/log.jsonl" && return
+		sleep 0.1
+	done
+	fail "step $2 was never reached"
+}
+
+long_run() {
+	train "$1" "$2" --train.steps=100000 --train.checkpoint_interval=10 --train.eval_interval=0 "${@:3}" &
+	launched=$!
+	wait_for_step "$2" 12
+}
+
+pids_of() {
+	pgrep -f "^$aurelius train --config config.yaml --run $1"
+}
+
+a_killed_rank_ends_all() {
+	long_run 2 run
+	local start
+	start=$(date +%s)
+	kill -KILL "$(pids_of run | tail -n 1)"
+	wait $launched && fail "it should have failed"
+	ended_within 10 "$start"
+	[ -z "$(pids_of run)" ] || fail "a rank is still there"
+	ls run/checkpoints/*.partial 2>/dev/null && fail "half a checkpoint is left under its name"
+	train 2 run --train.steps=100000 --train.eval_interval=0 --stop-at 60 || fail "the run cannot go on afterwards"
+}
+
+ranks_with_other_configurations_are_refused() {
+	local start
+	start=$(date +%s)
+	sed 's/learning_rate: 5e-3/learning_rate: 4e-3/' config.yaml >other.yaml
+	timeout 60 mpirun -np 1 "$aurelius" train --config config.yaml --run run : \
+		-np 1 "$aurelius" train --config other.yaml --run run >run.log 2>&1 && fail "it should have failed"
+	ended_within 10 "$start"
+	one_message run "rank 1: .*configuration"
+}
+
+ranks_with_other_code_paths_are_refused() {
+	timeout 60 mpirun -np 1 "$aurelius" train --config config.yaml --run run : \
+		-np 1 -x AURELIUS_CPU_VARIANT=baseline "$aurelius" train --config config.yaml --run run >run.log 2>&1 &&
+		fail "it should have failed"
+	one_message run "baseline"
+}
+
+# A file system of a few hundred kilobytes holds the dataset and one checkpoint, and then is full.
+small_disk() {
+	mkdir small
+	mount -t tmpfs -o size="$1" none small 2>/dev/null || skip "a tmpfs cannot be mounted here (needs root)"
+	mounted=$scratch/small
+}
+
+a_full_disk_ends_all_and_keeps_old_checkpoints() {
+	small_disk 700k
+	local start
+	start=$(date +%s)
+	train 2 small/run --train.checkpoint_interval=5 --train.eval_interval=0 --train.keep_checkpoints=10
+	[ $? = 4 ] || fail "exit code is not 4"
+	ended_within 30 "$start"
+	one_message run "No space left"
+	ls small/run/checkpoints/*.partial 2>/dev/null && fail "half a checkpoint is left"
+	"$aurelius" inspect small/run/checkpoints/step-00000005.h5 >inspect.log 2>&1 || fail "the first checkpoint is not whole"
+}
+
+a_full_disk_can_be_survived() {
+	small_disk 700k
+	train 2 small/run --train.checkpoint_interval=5 --train.eval_interval=0 --train.keep_checkpoints=10 \
+		--train.on_save_error=continue
+	grep -q "was not saved" run.log || fail "nothing said of the failed save"
+	grep -q "step 50/50" run.log || fail "the run did not reach its end"
+}
+
+a_signal_saves_and_a_resume_gives_equal_bits() {
+	train 1 whole --train.steps=400 --train.eval_interval=0 || fail "whole run"
+	train 2 run --train.steps=400 --train.eval_interval=0 --train.checkpoint_interval=1000 &
+	launched=$!
+	wait_for_step run 12
+	kill -TERM "$(pids_of run | tail -n 1)"
+	wait $launched
+	[ $? = 75 ] || fail "exit code is not 75"
+	grep -q "SIGTERM\|stopped at step" run.log || fail "it does not say that it was stopped"
+	train 4 run --train.steps=400 --train.eval_interval=0 --train.checkpoint_interval=1000 || fail "resume"
+	[ "$(curve whole)" = "$(curve run)" ] || fail "losses differ: $(diff <(curve whole) <(curve run) | head -4)"
+	same_weights whole/checkpoints/step-00000400.h5 run/checkpoints/step-00000400.h5
+}
+
+usr1_to_mpirun_saves() {
+	long_run 2 run --train.checkpoint_interval=100000
+	pkill -USR1 -f "^mpirun -np 2 --bind-to none $aurelius train --config config.yaml --run run"
+	wait $launched
+	[ $? = 75 ] || fail "exit code is not 75"
+	ls run/checkpoints/step-*.h5 >/dev/null || fail "no checkpoint"
+}
+
+a_second_signal_leaves_at_once() {
+	long_run 1 run --train.checkpoint_interval=100000
+	local pid
+	pid=$(pids_of run | tail -n 1)
+	kill -STOP "$pid"
+	kill -INT "$pid"
+	kill -TERM "$pid"
+	kill -CONT "$pid"
+	wait $launched
+	[ $? = 75 ] || fail "exit code is not 75"
+}
+
+max_minutes_saves() {
+	train 2 run --train.steps=1000000 --train.eval_interval=0 --max-minutes 0.03
+	[ $? = 75 ] || fail "exit code is not 75"
+	grep -q '"event":"end".*"max-minutes"' run/log.jsonl || fail "the log does not say why it ended"
+	ls run/checkpoints/step-*.h5 >/dev/null || fail "no checkpoint"
+}
+
+# Killed without warning, three times, resumed each time on another number of ranks.
+a_killed_run_goes_on_with_equal_bits() {
+	train 1 whole --train.steps=200 --train.eval_interval=0 --train.checkpoint_interval=10 || fail "whole run"
+	local ranks step=12
+	for ranks in 2 4 1; do
+		train $ranks run --train.steps=200 --train.eval_interval=0 --train.checkpoint_interval=10 &
+		launched=$!
+		wait_for_step run $step
+		pkill -KILL -f "^$aurelius train --config config.yaml --run run"
+		wait $launched
+		step=$((step + 40))
+	done
+	train 2 run --train.steps=200 --train.eval_interval=0 --train.checkpoint_interval=10 || fail "last part"
+	[ "$(curve whole)" = "$(curve run)" ] || fail "losses differ: $(diff <(curve whole) <(curve run) | head -4)"
+	same_weights whole/checkpoints/step-00000200.h5 run/checkpoints/step-00000200.h5
+}
+
+a_damaged_newest_checkpoint_is_passed_over() {
+	train 2 whole || fail "whole run"
+	train 2 run --stop-at 30 --train.checkpoint_interval=10 || fail "first part"
+	truncate -s 3000 run/checkpoints/step-00000030.h5
+	train 2 run --train.checkpoint_interval=10 || fail "resume"
+	grep -q "passed over.*step-00000030.h5" run.log || fail "the log does not name the damaged checkpoint"
+	grep -q "going on from .*step-00000020.h5" run.log || fail "it did not go on from step 20"
+	same_weights whole/checkpoints/step-00000050.h5 run/checkpoints/step-00000050.h5
+}
+
+three_ranks_are_refused_with_the_numbers_that_work() {
+	train 3 run
+	[ $? = 2 ] || fail "exit code is not 2"
+	one_message run "use 1, 2, 4, 8 ranks"
+	one_message run "train.reduction: fast"
+}
+
+a_rank_confined_to_one_core_widens() {
+	[ "$(nproc)" -ge 2 ] || skip "this machine has one core"
+	timeout 60 taskset -c 0 "$aurelius" train --config config.yaml --run run --system.threads=2 >run.log 2>&1 || fail "train"
+	grep -q "bound this rank to 1 of" run.log || fail "it does not say that it was confined"
+}
+
+# A learning rate that overflows: all ranks skip alike, and after ten skips in a row the run ends by itself.
+nan_gradients_are_skipped_and_bounded() {
+	train 2 run --train.learning_rate=1e30 --train.grad_clip=0 --train.warmup_steps=0 --train.schedule=constant \
+		--train.eval_interval=0 --train.steps=500
+	[ $? = 5 ] || fail "exit code is not 5"
+	grep -q "skipped" run.log || fail "no step is said to be skipped"
+	one_message run "diverged"
+}
+
+make_data
+write_config
+declare -F "$1" >/dev/null || fail "no case $1"
+"$1"
+echo "passed: $1"
