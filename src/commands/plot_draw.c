@@ -16,9 +16,17 @@ enum { POINTS_OF_ONE = 200, POINTS_OF_SEVERAL = 100 };
  * lost on white. */
 static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"};
 
+enum { COLOURS = sizeof colours / sizeof *colours };
+
 static const char *colour_of(int64_t curve)
 {
-	return colours[curve % (int64_t)(sizeof colours / sizeof *colours)];
+	return colours[curve % COLOURS];
+}
+
+/* Where colours come again, the lines are dashed. */
+static int dashes_of(int64_t curve)
+{
+	return (int)(curve / COLOURS) % 5 + 1;
 }
 
 /* The best validation point of a curve, or -1. */
@@ -184,8 +192,9 @@ static void plot_validation(FILE *script, int64_t i, const struct aur_metrics_cu
 {
 	begin_element(script, elements);
 	fprintf(script,
-		"$val%" PRId64 " using 1:2 with linespoints linewidth 2.2 pointtype 7 pointsize %g linecolor rgb '%s'", i,
-		mark_size(losses), colour);
+		"$val%" PRId64
+		" using 1:2 with linespoints linewidth 2.2 dashtype %d pointtype 7 pointsize %g linecolor rgb '%s'",
+		i, dashes_of(i), mark_size(losses), colour);
 	write_legend(script, legend);
 	begin_element(script, elements);
 	fprintf(script,

@@ -10,8 +10,8 @@
 
 struct aur_sampling {
 	double temperature; /* 0: always the most likely token */
-	int64_t top_k; /* only the k most likely; 0: all */
-	double top_p; /* only the smallest set of that probability; 0 or 1: all */
+	int64_t top_k;      /* only the k most likely; 0: all */
+	double top_p;       /* only the smallest set of that probability; 0 or 1: all */
 	uint64_t seed;
 	int64_t text; /* number of the text: texts of one seed differ */
 };
@@ -31,7 +31,7 @@ int32_t aur_sample_token(const float *logits, int64_t vocab_size, const struct a
 struct aur_generate {
 	struct aur_decoder *decoder;
 	const struct aur_model *model;
-	const int32_t *prompt; /* at least one token */
+	const int32_t *prompt;         /* at least one token */
 	int64_t prompt_tokens, tokens; /* tokens: how many to add */
 	struct aur_sampling sampling;
 	/* Gets each new token; a status other than AUR_OK ends the text and is returned. */

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Builds the program and its tests, warnings as errors, and runs them all.
+#
+#   tests/run.sh [options] [CTest's own options, such as -R NAME, -L unit, -j 2]
+#
+#   --asan       built with AddressSanitizer, in build-asan/
+#   --ubsan      built with UndefinedBehaviorSanitizer, in build-ubsan/
+#   --valgrind   the unit tests under valgrind's memcheck, in build/
+#
+# A test that lacks what it needs says so and is shown as skipped. The last lines are CTest's own count.
+set -euo pipefail
+
+repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+build="$repo/build"
+configure=(-DCMAKE_BUILD_TYPE=Release)
+valgrind=0
+pass=()
+for argument in "$@"; do
+	case "$argument" in
+	--asan)
+		build="$repo/build-asan"
+		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_SANITIZE=address)
+		;;
+	--ubsan)
+		build="$repo/build-ubsan"
+		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_SANITIZE=undefined)
+		;;
+	--valgrind) valgrind=1 ;;
+	-h | --help)
+		sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+		exit 0
+		;;
+	*) pass+=("$argument") ;;
+	esac
+done
+
+# Tests start ranks as they come: as root in a container, and more of them than there are cores.
+if ((EUID == 0)); then
+	export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+export OMPI_MCA_rmaps_base_oversubscribe=1           # more ranks than cores
+export OMPI_MCA_hwloc_base_binding_policy=none       # and none of them tied to one
+export OMPI_MCA_btl_vader_single_copy_mechanism=none # forbidden in many containers, where it only warns
+export ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" # Open MPI leaks by itself
+export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+
+generator=()
+[[ -e "$build/CMakeCache.txt" ]] || { command -v ninja >/dev/null && generator=(-G Ninja); }
+cmake "${generator[@]}" -S "$repo" -B "$build" -DAURELIUS_WERROR=ON -DAURELIUS_TESTS=ON "${configure[@]}" >/dev/null
+cmake --build "$build" --parallel "$(nproc)"
+
+cd "$build"
+if ((valgrind)); then
+	command -v valgrind >/dev/null || {
+		echo "tests/run.sh: valgrind is missing (launch/install-deps.sh --dev installs it)" >&2
+		exit 1
+	}
+	# valgrind 3.19 knows no AVX-512: the program's AVX2 variant and OpenBLAS' Haswell kernels run instead.
+	export AURELIUS_CPU_VARIANT=avx2 OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=1
+	exec ctest --output-on-failure -T memcheck -L unit "${pass[@]}" \
+		--overwrite MemoryCheckCommandOptions="--quiet --error-exitcode=1 --leak-check=no"
+fi
+exec ctest --output-on-failure "${pass[@]}"
