@@ -167,7 +167,7 @@ static aur_status open_input(const char *path, int *fd, int64_t *bytes)
 aur_status aur_file_check_input(const char *path, int64_t *bytes)
 {
 	int fd;
-	int64_t size;
+	int64_t size = 0;
 	AUR_TRY(open_input(path, &fd, &size));
 	close(fd);
 	if (bytes)
@@ -178,7 +178,7 @@ aur_status aur_file_check_input(const char *path, int64_t *bytes)
 aur_status aur_file_read(const char *path, int64_t limit, char **text, size_t *bytes)
 {
 	int fd;
-	int64_t size;
+	int64_t size = 0;
 	*text = NULL;
 	*bytes = 0;
 	AUR_TRY(open_input(path, &fd, &size));

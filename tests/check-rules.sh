@@ -12,12 +12,15 @@ repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 longest=700
 found=0
 
-# Copies FILE with comments and literals blanked, so that lines keep their numbers.
+# Prints the C files as FILE:LINE:TEXT, comments and literals blanked.
 strip_c() {
 	awk '
+	FNR == 1 { state = "" }
 	{
 		line = $0; out = ""; n = length(line); i = 1
 		while (i <= n) {
+			if (state == "" && !match(substr(line, i), /["\047\/]/)) { out = out substr(line, i); break }
+			if (state == "" && RSTART > 1) { out = out substr(line, i, RSTART - 1); i += RSTART - 1 }
 			c = substr(line, i, 1); two = substr(line, i, 2)
 			if (state == "comment") {
 				if (two == "*/") { state = ""; i++ }
@@ -31,67 +34,64 @@ strip_c() {
 			i++
 		}
 		if (state != "comment" && substr(line, n, 1) != "\\") state = ""
-		print out
-	}' "$1"
+		if (out ~ /[^ \t]/) print FILENAME ":" FNR ":" out
+	}' "$@"
 }
 
-report() { # FILE LINE WHAT
-	printf '%s:%s: %s\n' "$1" "$2" "$3"
-	found=1
+# Prints the places of `grep -n`'s lines, given on standard input, with what is wrong with them.
+report() {
+	local file line
+	while IFS=: read -r file line _; do
+		printf '%s:%s: %s\n' "$file" "$line" "$1"
+		found=1
+	done
 }
 
-# rule PATTERN WHERE_ALLOWED MESSAGE: PATTERN (extended) in the stripped file is a sin unless its path matches.
+# rule PATTERN ALLOWED MESSAGE: a word that matches PATTERN is a sin in files whose path does not match ALLOWED.
 rule() {
-	local line
-	[[ "$file" =~ $2 ]] && return 0
-	while IFS=: read -r line _; do
-		report "$file" "$line" "$3"
-	done < <(grep -nE "$1" <<<"$stripped" || true)
+	report "$3" < <(grep -E "^[^:]*:[0-9]+:(.*[^A-Za-z0-9_])?($1)" <<<"$code" | grep -vE "^($2)" || true)
 }
 
 check_code() {
-	rule '(^|[^A-Za-z0-9_])(exit|abort|quick_exit)[[:space:]]*\(' '^(src/main\.c$|tests/)' \
-		'only src/main.c ends the program: return a status'
-	rule '(^|[^A-Za-z0-9_])P?MPI_[A-Za-z_]+[[:space:]]*\(' '^(src/main\.c$|comm/mpi\.c$|tests/)' \
-		'MPI is called in comm/mpi.c and src/main.c alone'
-	rule 'MPI_COMM_WORLD' '^(src/main\.c$|tests/)' 'MPI_COMM_WORLD belongs to src/main.c'
-	rule '(^|[^A-Za-z0-9_])H5[A-Za-z][A-Za-z0-9_]*[[:space:]]*\(' '^(io/h5[a-z0-9_]*\.[ch]$|tests/)' \
-		'HDF5 is called in io/h5*.c alone'
-	rule '(^|[^A-Za-z0-9_])(cuda|cublas|cudnn|cu)[A-Z][A-Za-z0-9_]*[[:space:]]*\(' '^(cuda/|tests/emulator/)' \
-		'CUDA is called in cuda/ alone'
-	rule '(^|[^A-Za-z0-9_])nccl[A-Z][A-Za-z0-9_]*[[:space:]]*\(' '^(comm/nccl[a-z_]*\.c$|tests/emulator/)' \
-		'NCCL is called in comm/nccl*.c alone'
-	rule '(^|[^A-Za-z0-9_])assert[[:space:]]*\(' '^tests/' 'a check that compiles away: return a status'
-	rule '(^|[^A-Za-z0-9_])(v?f?printf|f?puts|f?putc|putchar|perror)[[:space:]]*\(' \
-		'^(src/main\.c$|src/commands/|tests/|benchmarks/)' 'libraries do not print: log, or return a status'
+	local call='[A-Za-z0-9_]*[[:space:]]*\('
+	rule '(exit|abort|quick_exit)[[:space:]]*\(' 'src/main\.c:|tests/' 'only src/main.c ends the program: return a status'
+	rule "P?MPI_$call" 'src/main\.c:|comm/mpi\.c:|tests/' 'MPI is called in comm/mpi.c and src/main.c alone'
+	rule 'MPI_COMM_WORLD' 'src/main\.c:|tests/' 'MPI_COMM_WORLD belongs to src/main.c'
+	rule "H5[A-Za-z]$call" 'io/h5[a-z0-9_]*\.[ch]:|tests/' 'HDF5 is called in io/h5*.c alone'
+	rule "(cuda|cublas|cudnn|cu)[A-Z]$call" 'cuda/|tests/emulator/' 'CUDA is called in cuda/ alone'
+	rule "nccl[A-Z]$call" 'comm/nccl[a-z_]*\.c:|tests/emulator/' 'NCCL is called in comm/nccl*.c alone'
+	rule 'assert[[:space:]]*\(' 'tests/' 'a check that compiles away: return a status'
+	rule '(v?printf|puts|putchar|perror)[[:space:]]*\(|stdout|stderr' 'src/main\.c:|src/commands/|tests/|benchmarks/' \
+		'libraries do not print: log, or return a status'
 }
 
 check_layout() {
-	local line lines
-	while IFS=: read -r line _; do
-		report "$file" "$line" 'blanks at the end of the line'
-	done < <(grep -nE '[[:blank:]]+$' "$file" || true)
-	while IFS=: read -r line _; do
-		report "$file" "$line" 'unfinished work belongs in the tracker'
-	done < <(grep -nE '(^|[^A-Za-z])(TO''DO|FIX''ME)([^A-Za-z]|$)' "$file" || true)
-	lines=$(wc -l <"$file")
-	((lines <= longest)) || report "$file" "$longest" "$lines lines: more than $longest, split it"
+	report 'blanks at the end of the line' < <(grep -nHE '[[:blank:]]+$' "$@" || true)
+	report 'unfinished work belongs in the tracker' < <(grep -nHE '(^|[^A-Za-z])(TO''DO|FIX''ME)([^A-Za-z]|$)' "$@" || true)
+	report "more than $longest lines: split it" < <(awk -v most="$longest" 'FNR == most + 1 { print FILENAME ":" FNR }' "$@")
+}
+
+# Every text of the tree, but for what is built, run or measured.
+list_files() {
+	find . \( -name .git -o -name 'build*' -o -name runs -o -name quickstart -o -name results \) -type d -prune -o \
+		-type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.sh' -o -name '*.py' -o -name '*.yaml' \
+		-o -name '*.sbatch' -o -name '*.cmake' -o -name CMakeLists.txt -o -path ./.ci/run \) -print | sed 's|^\./||' | sort
 }
 
 check_tree() {
+	local files sources=() file code
 	cd -- "$1"
-	while IFS= read -r -d '' file; do
-		file=${file#./}
-		check_layout
-		case "$file" in
-		*.c | *.h | *.cu | *.cuh)
-			stripped=$(strip_c "$file")
-			check_code
-			;;
-		esac
-	done < <(find . \( -name .git -o -name 'build*' -o -name runs -o -name quickstart -o -name results \) -type d -prune -o \
-		-type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.sh' -o -name '*.py' -o -name '*.yaml' \
-		-o -name '*.sbatch' -o -name '*.cmake' -o -name CMakeLists.txt -o -path ./.ci/run \) -print0 | sort -z)
+	mapfile -t files < <(list_files)
+	for file in "${files[@]}"; do
+		[[ "$file" != *.[ch] && "$file" != *.cu && "$file" != *.cuh ]] || sources+=("$file")
+	done
+	((${#sources[@]} > 0)) || {
+		echo "check-rules.sh: $1 holds no C files" >&2
+		exit 2
+	}
+	code=$(strip_c "${sources[@]}")
+	check_layout "${files[@]}"
+	check_code
 }
 
 # Each line: a file of the scratch tree, and what is written into it.
@@ -121,15 +121,15 @@ src/cpu/a.c|	assert(n > 0);
 src/text/a.c|	printf("x");
 io/b.c|	int a; /* a comment */ fprintf(stderr, "x");
 src/core/b.h|	char *s = "/*"; puts("x"); /* ends */
-src/core/c.c|int a; 
+src/core/c.c|int a;\0040
 src/core/d.c|/* TO\0104O: later */
 END
 	rm -rf -- "${scratch:?}"/*
 	mkdir -p "$scratch/src/core"
 	printf '%s\n' '/* exit(1), MPI_Init() and H5Fopen() in a comment */' 'const char *a = "printf(";' \
 		'	_exit(1); static_assert(1); aur_puts(); snprintf(a, 1, "");' >"$scratch/src/core/clean.c"
-	if ! bash "${BASH_SOURCE[0]}" "$scratch"; then
-		echo "found where nothing is: src/core/clean.c"
+	if ! text=$(bash "${BASH_SOURCE[0]}" "$scratch"); then
+		echo "found where nothing is: $text"
 		missed=1
 	fi
 	((missed == 0)) && echo "check-rules.sh: all $n planted sins are found, and nothing else"

@@ -348,6 +348,23 @@ nan_gradients_are_skipped_and_bounded() {
 	one_message run "diverged"
 }
 
+# A run that stops after 20 steps must have allocated exactly as often as one that stops after 2.
+allocations_until() {
+	LD_PRELOAD=$AURELIUS_ALLOCATIONS AURELIUS_COUNT=$scratch/count.txt "$aurelius" train --config config.yaml \
+		--run "run$1" --train.log_interval=1000 --train.checkpoint_interval=0 --train.eval_interval=0 --system.threads=2 \
+		--stop-at "$1" >"run$1.log" 2>&1 || fail "train to step $1"
+	cat count.txt
+}
+
+nothing_is_allocated_between_steps_2_and_20() {
+	nm -D "$aurelius" 2>/dev/null | grep -q __asan_init && skip "AddressSanitizer replaces the allocator"
+	local two twenty
+	two=$(allocations_until 2)
+	twenty=$(allocations_until 20)
+	[ "${two:-0}" -gt 100 ] || fail "the counter counts nothing: ${two:-no count}"
+	[ "$two" = "$twenty" ] || fail "$two allocations in a run of 2 steps, $twenty in one of 20"
+}
+
 make_data
 write_config
 declare -F "$1" >/dev/null || fail "no case $1"
