@@ -40,10 +40,38 @@ static void multiply_plainly(const struct aur_gemm *p)
 
 #if defined(AUR_WITH_OPENBLAS)
 
-static void multiply(const struct aur_gemm *p)
+static void call_library(const struct aur_gemm *p)
 {
 	cblas_sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans, p->transpose_b ? CblasTrans : CblasNoTrans,
 		(int)p->m, (int)p->n, (int)p->k, p->alpha, p->a, (int)p->lda, p->b, (int)p->ldb, p->beta, p->c, (int)p->ldc);
+}
+
+/* OpenBLAS 0.3.21's kernel for small products on AVX-512 takes memory in the call, unchecked, when nothing is
+ * transposed, one to eight columns are left over from sixteens and the depth is 32 or more. Seen by counting its
+ * allocations over all small shapes. */
+static int would_allocate(const struct aur_gemm *p)
+{
+	const int64_t left_over = p->n % 16;
+	return !p->transpose_a && !p->transpose_b && left_over >= 1 && left_over <= 8 && p->k >= 32 &&
+		   p->m * p->n * p->k <= 1000000;
+}
+
+/* Such a product is added up over pieces of a depth at which it does not. */
+static void multiply(const struct aur_gemm *p)
+{
+	enum { DEPTH = 31 };
+	struct aur_gemm piece = *p;
+	if (!would_allocate(p)) {
+		call_library(p);
+		return;
+	}
+	for (int64_t at = 0; at < p->k; at += DEPTH) {
+		piece.a = p->a + at;
+		piece.b = p->b + at * p->ldb;
+		piece.k = p->k - at < DEPTH ? p->k - at : DEPTH;
+		piece.beta = at == 0 ? p->beta : 1.0f;
+		call_library(&piece);
+	}
 }
 
 static void make_single_threaded(void)
