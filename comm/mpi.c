@@ -34,16 +34,19 @@ static struct mpi_state *state_of(struct aur_comm *comm)
 	return comm->private_data;
 }
 
-/* One number holds status and rank so that a single maximum finds the worst status and, of equals, the lowest rank. */
+/* One number holds status and rank so that a single maximum finds the worst status and, of equals, the lowest rank. The
+ * smallest status travels along, negated: where all ranks fail alike, no rank is named. */
 static aur_status mpi_agree(struct aur_comm *comm, struct aur_agreement *agreement)
 {
 	const int64_t key =
 		agreement->status == AUR_OK ? -1 : (int64_t)agreement->status * comm->size + (comm->size - 1 - comm->rank);
-	const int64_t mine[2] = {key, agreement->stop};
-	int64_t all[2];
-	MPI_TRY(MPI_Allreduce(mine, all, 2, MPI_INT64_T, MPI_MAX, state_of(comm)->group), "MPI_Allreduce");
+	const int64_t mine[3] = {key, agreement->stop, -(int64_t)agreement->status};
+	int64_t all[3];
+	MPI_TRY(MPI_Allreduce(mine, all, 3, MPI_INT64_T, MPI_MAX, state_of(comm)->group), "MPI_Allreduce");
 	agreement->stop = all[1] != 0;
 	if (all[0] < 0) {
+		/* A failure that was survived must not pass for one that all ranks leave with. */
+		comm->agreed = AUR_OK;
 		agreement->status = AUR_OK;
 		agreement->culprit = -1;
 		return AUR_OK;
@@ -53,7 +56,7 @@ static aur_status mpi_agree(struct aur_comm *comm, struct aur_agreement *agreeme
 	comm->agreed = agreement->status;
 	if (agreement->culprit != comm->rank)
 		aur_error_clear();
-	else if (comm->size > 1)
+	else if (-all[2] != (int64_t)agreement->status)
 		aur_add_context(agreement->status, "rank %d", comm->rank);
 	return agreement->status;
 }

@@ -74,6 +74,8 @@ static aur_status create_locked(struct aur_h5 *file)
 	const hid_t access = access_list();
 	if (access < 0)
 		return aur_h5_write_failed(file);
+	/* What a killed process left under this name may be a second name of a good file: it is let go, never cut. */
+	unlink(file->partial);
 	file->id = H5Fcreate(file->partial, H5F_ACC_TRUNC, H5P_DEFAULT, access);
 	const aur_status status = file->id < 0 ? aur_h5_write_failed(file) : AUR_OK;
 	H5Pclose(access);

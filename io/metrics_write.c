@@ -121,13 +121,19 @@ static void put_text(struct aur_metrics *metrics, const char *key, const char *t
 	put(metrics, "\"");
 }
 
-/* One write: the kernel appends it whole, whatever happens to the process. */
+/* One write: the kernel appends it whole, whatever happens to the process. What a full disk took of a line is cut off
+ * again, so that later lines stay whole. */
 static aur_status end_line(struct aur_metrics *metrics)
 {
+	struct stat info;
 	put(metrics, "}\n");
 	if (metrics->overflow)
 		return aur_fail(AUR_INTERNAL, "%s: a line has more than %d bytes", metrics->path, LINE_BYTES);
-	return aur_fd_write(metrics->fd, metrics->path, metrics->line, metrics->used);
+	const int known = fstat(metrics->fd, &info) == 0 && S_ISREG(info.st_mode);
+	const aur_status status = aur_fd_write(metrics->fd, metrics->path, metrics->line, metrics->used);
+	if (status != AUR_OK && known && ftruncate(metrics->fd, info.st_size) != 0)
+		return aur_add_context(status, "%s: half a line is left in it", metrics->path);
+	return status;
 }
 
 enum { EXACT = 17, SHORT = 6 };

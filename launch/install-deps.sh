@@ -15,9 +15,9 @@ build=(
 	libhdf5-dev hdf5-tools                           # datasets and checkpoints (the serial flavour)
 	libopenblas-dev                                  # matrix products
 	libyaml-dev libjansson-dev                       # configuration, metrics
-	libpcre2-dev libutf8proc-dev                     # text
+	libutf8proc-dev libpcre2-dev                     # text; PCRE2 will split it into subwords
 	uthash-dev librandom123-dev libxxhash-dev        # hash tables, random numbers, checksums
-	zlib1g-dev libzstd-dev                           # compression
+	zlib1g-dev libzstd-dev                           # compression; HDF5 links the first
 	gnuplot-nox                                      # plots
 	libcmocka-dev                                    # unit tests
 )

@@ -56,15 +56,15 @@ print_bible() {
 install_bible() {
 	local root=()
 	((EUID == 0)) || root=(sudo)
-	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends bible-kjv >/dev/null
+	local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends bible-kjv)
+	"${root[@]}" "${install[@]}" >/dev/null 2>&1 ||
+		{ "${root[@]}" apt-get -qq update && "${root[@]}" "${install[@]}" >/dev/null; }
 }
 
 # Sets `text` and says where it is from. A text of an earlier run is used again, so that the run can go on.
 choose_text() {
 	if (($# > 0)); then
-		text=$1
-		[[ -e "$text" ]] || fail "$text: no such file or folder"
-		text=$(realpath -- "$text")
+		text=$(realpath -- "$1")
 		echo "text: $text"
 		return
 	fi
@@ -75,9 +75,9 @@ choose_text() {
 	fi
 	local source="Meditations by Marcus Aurelius, from Project Gutenberg"
 	if ! fetch_meditations "$text.partial"; then
-		source="the King James Bible, from the package bible-kjv (Project Gutenberg did not answer within 10 s)"
+		source="the King James Bible, from the package bible-kjv (Project Gutenberg gave no answer within 10 s)"
 		print_bible "$text.partial" ||
-			fail "no text: Project Gutenberg does not answer and the package bible-kjv cannot be installed; give one: launch/quickstart.sh TEXT"
+			fail "no text: Project Gutenberg gives no answer and the package bible-kjv cannot be installed; name one: launch/quickstart.sh TEXT"
 	fi
 	mv -- "$text.partial" "$text"
 	echo "$source" >"$out/source"
@@ -104,6 +104,7 @@ setup_mpi() {
 build_program() {
 	local log="$out/build.log"
 	local generator=()
+	echo "building in $repo/build (the first time takes a minute)"
 	[[ -e "$repo/build/CMakeCache.txt" ]] || generator=(-G Ninja)
 	if ! { cmake "${generator[@]}" -S "$repo" -B "$repo/build" -DCMAKE_BUILD_TYPE=Release &&
 		cmake --build "$repo/build" --target aurelius; } >"$log" 2>&1; then
@@ -118,6 +119,7 @@ case "${1:-}" in
 -*) fail "unknown option $1 (launch/quickstart.sh [TEXT])" ;;
 esac
 (($# <= 1)) || fail "one text at most: a file, or a folder of .txt files"
+(($# == 0)) || [[ -r "$1" ]] || fail "$1: no such file or folder, or it may not be read"
 mkdir -p -- "$out"
 run="$out/run"
 data="$out/data.h5"
@@ -147,14 +149,20 @@ fingerprint >"$out/fingerprint"
 
 say "Train: 2 ranks"
 setup_mpi
-mpirun -np 2 --oversubscribe --bind-to none "$aurelius" train --config "$config" --run "$run" --data "$data" || {
+options=(--config "$config" --run "$run" --data "$data")
+# So small a model gains nothing from more than a few threads.
+(($(nproc) <= 8)) || options+=(--system.threads=4)
+mpirun -np 2 --oversubscribe --bind-to none "$aurelius" train "${options[@]}" || {
 	status=$?
 	((status == 75)) && fail "stopped after a checkpoint; the same command goes on"
 	fail "training ended with exit code $status (rm -r $out to start anew)"
 }
 
-say "Evaluate: the whole text"
-"$aurelius" eval "$run" --best --plot "$run/loss.svg"
+say "Evaluate: every window"
+split=()
+# Half a minute is enough: of a long text the validation part alone. A token is two bytes.
+(($(stat -c %s "$data") < 3000000)) || split=(--split val)
+"$aurelius" eval "$run" --best "${split[@]}" --plot "$run/loss.svg"
 
 say "Generate: a sample"
 "$aurelius" generate "$run" --best --tokens 600 --temperature 0.7 --seed 1

@@ -51,7 +51,5 @@ aur_status aur_check_one_rank(const struct aur_command_context *context, const c
 {
 	if (context->size <= 1)
 		return AUR_OK;
-	const aur_status status = aur_fail(AUR_USAGE, "%s runs on one rank: start it without mpirun", command);
-	/* All ranks come here; agreed upon, it is said once. */
-	return context->world ? aur_comm_agree(context->world, status) : status;
+	return aur_fail(AUR_USAGE, "%s runs on one rank: start it without mpirun", command);
 }

@@ -1,5 +1,6 @@
 #include "commands/program.h"
 
+#include "comm/comm.h"
 #include "core/build_info.h"
 #include "core/log.h"
 #include "core/suggest.h"
@@ -99,9 +100,28 @@ static aur_status dispatch(const struct aur_command_context *context, int argc, 
 	return run_command(context, argc, argv);
 }
 
+/* Only training is the work of several ranks. */
+static int is_for_all_ranks(int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "train") != 0)
+		return 0;
+	for (int i = 2; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return 0;
+	return 1;
+}
+
+/* Whatever else is started by mpirun is said once: rank 0 does it, the others leave with it. */
+static aur_status run_on_ranks(const struct aur_command_context *context, int argc, char **argv)
+{
+	if (context->size <= 1 || !context->world || is_for_all_ranks(argc, argv))
+		return dispatch(context, argc, argv);
+	return aur_comm_agree(context->world, context->rank == 0 ? dispatch(context, argc, argv) : AUR_OK);
+}
+
 aur_status aur_program_run(const struct aur_command_context *context, int argc, char **argv)
 {
-	const aur_status status = dispatch(context, argc, argv);
+	const aur_status status = run_on_ranks(context, argc, argv);
 	if (fflush(stdout) != 0 && status == AUR_OK)
 		return aur_fail(AUR_IO, "standard output cannot be written (is the disk full or the reader gone?)");
 	return status;

@@ -115,10 +115,7 @@ aur_status aur_config_finish(struct aur_config *config)
 	AUR_TRY(check_model(config));
 	AUR_TRY(check_length(config));
 	AUR_TRY(resolve_batch(config));
-	AUR_TRY(check_schedule(config));
-	if (config->train.decay_steps == 0)
-		config->train.decay_steps = config->train.steps;
-	return AUR_OK;
+	return check_schedule(config);
 }
 
 int64_t aur_config_leaves(const struct aur_config *config)

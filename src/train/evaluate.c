@@ -145,7 +145,7 @@ aur_status aur_evaluate_run(struct aur_evaluator *evaluator, const struct aur_ev
 	struct aur_comm *comm = evaluate->comm;
 	const int64_t all = aur_dataset_windows(evaluate->dataset, evaluate->split, evaluate->positions);
 	const int64_t windows = evaluate->windows > 0 && evaluate->windows < all ? evaluate->windows : all;
-	AUR_TRY(check_windows(evaluator, evaluate, all, windows));
+	AUR_TRY(aur_comm_agree(comm, check_windows(evaluator, evaluate, all, windows)));
 	struct aur_slices slices;
 	share_windows(evaluate, windows, &slices);
 	AUR_TRY(aur_comm_agree(comm, run_share(evaluator, evaluate, &slices, all)));

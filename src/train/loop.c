@@ -60,13 +60,16 @@ static aur_status start_loader(struct aur_run *run)
 	return aur_loader_create(&options, &run->loader);
 }
 
+static int time_is_up(const struct aur_run *run)
+{
+	const double limit = run->options->max_minutes * 60.0;
+	return limit > 0 && aur_clock_s() - run->started_s >= limit;
+}
+
 /* This rank's wish to stop after the coming step: a signal, or on rank 0 the time. */
 static int wants_to_stop(const struct aur_run *run)
 {
-	if (aur_signals_pending(NULL))
-		return 1;
-	const double limit = run->options->max_minutes * 60.0;
-	return run->comm->rank == 0 && limit > 0 && aur_clock_s() - run->started_s >= limit;
+	return aur_signals_pending(NULL) || (run->comm->rank == 0 && time_is_up(run));
 }
 
 static int is_due(int64_t interval, int64_t step)
@@ -110,9 +113,9 @@ static aur_status after_step(struct aur_run *run, const struct aur_step_result *
 	const struct aur_config *config = &run->config;
 	const int64_t step = run->trainer->step;
 	tell_progress(run, result);
-	aur_status status = log_if_due(run, result, pace, last);
+	const aur_status status = log_if_due(run, result, pace, last);
 	if (status == AUR_OK && run->comm->rank == 0 && is_due(config->train.sample_interval, step))
-		status = aur_run_sample(run);
+		aur_run_sample(run);
 	const int evaluate = is_due(config->train.eval_interval, step) || step == config->train.steps;
 	const int save = is_due(config->train.checkpoint_interval, step) || last;
 	/* The other ranks do not know of it before the next step's agreement. */
@@ -123,7 +126,7 @@ static aur_status after_step(struct aur_run *run, const struct aur_step_result *
 	if (evaluate)
 		AUR_TRY(aur_run_evaluate(run));
 	if (save)
-		AUR_TRY(aur_run_save(run));
+		AUR_TRY(aur_run_save(run, last));
 	if (evaluate && run->best_step == step && isfinite(run->best_val_loss))
 		AUR_TRY(aur_run_save_best(run));
 	return AUR_OK;
@@ -134,13 +137,58 @@ static const char *end_reason(const struct aur_run *run, int stopped)
 	const char *signal_name = NULL;
 	if (!stopped)
 		return run->trainer->step >= run->config.train.steps ? "finished" : "stop-at";
-	return aur_signals_pending(&signal_name) ? signal_name : run->options->max_minutes > 0 ? "max-minutes" : "stopped";
+	return aur_signals_pending(&signal_name) ? signal_name : time_is_up(run) ? "max-minutes" : "stopped";
+}
+
+static aur_status say_end(struct aur_run *run, int stopped)
+{
+	if (run->comm->rank != 0)
+		return AUR_OK;
+	const char *reason = end_reason(run, stopped);
+	if (stopped)
+		aur_info("stopped at step %lld (%s) after a checkpoint: %s goes on from there", (long long)run->trainer->step,
+			reason,
+			run->options->resume == AUR_RESUME_AUTO ? "the same command" : "the same command without --resume");
+	return aur_run_judge_log(run, aur_metrics_write_end(run->metrics, run->trainer->step, reason));
+}
+
+/* The message of the divergence outlives a log that cannot be written. */
+static void note_divergence(struct aur_run *run)
+{
+	char why[1024];
+	if (run->comm->rank != 0)
+		return;
+	snprintf(why, sizeof why, "%s", aur_error_message());
+	if (aur_metrics_write_end(run->metrics, run->trainer->step, "diverged") != AUR_OK)
+		aur_fail(AUR_DIVERGED, "%s", why);
+}
+
+/* A run that stands at its end already: its configuration file stays that of the training that took place. */
+static aur_status end_at_once(struct aur_run *run)
+{
+	char path[AUR_PATH];
+	const long long step = run->trainer->step;
+	if (run->comm->rank != 0)
+		return AUR_OK;
+	if (step >= run->config.train.steps)
+		aur_info("the run is complete at step %lld: raise train.steps to go on", step);
+	else
+		aur_info("the run is at step %lld already, --stop-at %lld is not beyond it: nothing is done", step,
+			(long long)run->options->stop_at);
+	AUR_TRY(aur_run_path(run->options->run, "log.jsonl", path, sizeof path));
+	AUR_TRY(aur_metrics_open(path, &run->metrics));
+	return say_end(run, 0);
+}
+
+static int64_t last_step(const struct aur_run *run)
+{
+	const int64_t stop_at = run->options->stop_at, steps = run->config.train.steps;
+	return stop_at > 0 && stop_at < steps ? stop_at : steps;
 }
 
 static aur_status run_steps(struct aur_run *run, int *stopped)
 {
-	const int64_t stop_at = run->options->stop_at, steps = run->config.train.steps;
-	const int64_t end = stop_at > 0 && stop_at < steps ? stop_at : steps;
+	const int64_t end = last_step(run);
 	struct pace pace = {0};
 	*stopped = 0;
 	while (run->trainer->step < end && !*stopped) {
@@ -158,26 +206,18 @@ static aur_status train(struct aur_run *run)
 	AUR_TRY(aur_run_open(run));
 	AUR_TRY(aur_run_restore(run));
 	run->first_step = run->trainer->step;
+	if (run->trainer->step >= last_step(run))
+		return aur_comm_agree(run->comm, end_at_once(run));
 	AUR_TRY(aur_comm_agree(run->comm, open_log(run)));
-	if (run->trainer->step >= run->config.train.steps) {
-		aur_info("the run is complete at step %lld: raise train.steps to go on", (long long)run->trainer->step);
-		return AUR_OK;
-	}
 	if (run->trainer->step == 0)
 		AUR_TRY(aur_run_evaluate(run));
 	AUR_TRY(aur_comm_agree(run->comm, start_loader(run)));
 	run->started_s = aur_clock_s();
-	aur_status status = run_steps(run, &stopped);
-	if (run->comm->rank == 0 && status == AUR_OK) {
-		const char *reason = end_reason(run, stopped);
-		status = aur_metrics_write_end(run->metrics, run->trainer->step, reason);
-		if (stopped)
-			aur_info("stopped at step %lld (%s) after a checkpoint: the same command goes on from there",
-				(long long)run->trainer->step, reason);
-	} else if (run->comm->rank == 0 && status == AUR_DIVERGED) {
-		aur_metrics_write_end(run->metrics, run->trainer->step, "diverged");
-	}
+	const aur_status status = run_steps(run, &stopped);
+	if (status == AUR_DIVERGED)
+		note_divergence(run);
 	AUR_TRY(status);
+	AUR_TRY(aur_comm_agree(run->comm, say_end(run, stopped)));
 	return stopped ? AUR_STOPPED : AUR_OK;
 }
 

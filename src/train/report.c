@@ -34,7 +34,7 @@ static aur_status report_evaluation(struct aur_run *run, const struct aur_evalua
 	aur_info("step %lld: training loss %.4f, validation loss %.4f (+- %.4f, %lld windows, %.1f s)%s", (long long)step,
 		train->loss, val->loss, val->standard_error, (long long)val->windows, seconds, better ? ", the best so far" : "");
 	AUR_TRY(aur_history_add_eval(&run->history, step, train->loss, val->loss));
-	return aur_metrics_write_eval(run->metrics, step, train->loss, val->loss);
+	return aur_run_judge_log(run, aur_metrics_write_eval(run->metrics, step, train->loss, val->loss));
 }
 
 aur_status aur_run_evaluate(struct aur_run *run)
@@ -101,7 +101,7 @@ aur_status aur_run_log_step(struct aur_run *run, const struct aur_step_result *r
 		tokens_per_s, eta, result->skipped ? " | skipped: the gradient is not finite" : "");
 	const struct aur_metrics_step metrics = metrics_of(run, result, tokens_per_s);
 	AUR_TRY(aur_history_add_step(&run->history, step, result->loss));
-	return aur_metrics_write_step(run->metrics, &metrics);
+	return aur_run_judge_log(run, aur_metrics_write_step(run->metrics, &metrics));
 }
 
 enum { SAMPLE_TOKENS = 200 };
@@ -131,11 +131,11 @@ static aur_status say_sample(struct aur_run *run, const struct sample_text *samp
 	return AUR_OK;
 }
 
-/* Rank 0 alone: the others wait for it at the next agreement. */
-aur_status aur_run_sample(struct aur_run *run)
+/* Rank 0 alone: the others wait for it at the next agreement. A text that cannot be made is no reason to stop. */
+void aur_run_sample(struct aur_run *run)
 {
 	if (!run->decoder)
-		return AUR_OK;
+		return;
 	struct sample_text sample = {.count = 0};
 	const struct aur_generate generate = {
 		.decoder = run->decoder,
@@ -147,6 +147,11 @@ aur_status aur_run_sample(struct aur_run *run)
 		.emit = keep_token,
 		.context = &sample,
 	};
-	AUR_TRY(aur_generate_text(&generate));
-	return say_sample(run, &sample);
+	aur_status status = aur_generate_text(&generate);
+	if (status == AUR_OK)
+		status = say_sample(run, &sample);
+	if (status == AUR_OK)
+		return;
+	aur_warn("no sample at step %lld: %s", (long long)run->trainer->step, aur_error_message());
+	aur_error_clear();
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Which file to start from: none, a checkpoint to go on from, or weights alone. Decided on rank 0. */
 struct start {
@@ -19,9 +20,10 @@ static aur_status find_auto(const struct aur_run *run, struct start *start)
 {
 	AUR_TRY(aur_run_newest_good(run->options->run, start->path, sizeof start->path));
 	start->resume = start->path[0] != '\0';
+	/* A run that was stopped goes on with the same command. */
 	if (start->resume && run->options->from)
-		return aur_fail(AUR_USAGE, "%s: holds checkpoints, so --from does not apply (choose another --run)",
-			run->options->run);
+		aur_info("%s holds checkpoints of its own: it goes on from them, --from %s was for its start",
+			run->options->run, run->options->from);
 	return AUR_OK;
 }
 
@@ -70,20 +72,51 @@ static void on_difference(void *context, const char *key, const char *was, const
 		return;
 	}
 	const size_t used = strlen(differences->refused);
-	snprintf(differences->refused + used, sizeof differences->refused - used, "%s%s was %s, is %s",
-		differences->count++ ? "; " : "", key, was, is);
+	snprintf(differences->refused + used, sizeof differences->refused - used, "%s%s (was %s, is %s)",
+		differences->count++ ? ", " : "", key, was, is);
+}
+
+static aur_status stored_config(const struct aur_checkpoint *checkpoint, struct aur_config *was)
+{
+	const char *yaml = aur_checkpoint_meta_of(checkpoint)->config;
+	aur_config_defaults(was);
+	aur_status status = aur_config_parse(aur_checkpoint_path(checkpoint), yaml, strlen(yaml), was);
+	if (status == AUR_OK)
+		status = aur_config_finish(was);
+	return status == AUR_OK ? AUR_OK
+							: aur_add_context(AUR_INPUT, "%s: its stored configuration", aur_checkpoint_path(checkpoint));
+}
+
+/* Weights mean the same in another run only where the model computes the same with them. */
+static void on_model_difference(void *context, const char *key, const char *was, const char *is, int may_change)
+{
+	static const char *const free_to_change[] = {"model.dropout", "model.embedding_dropout", "model.init"};
+	(void)may_change;
+	int matters = strncmp(key, "model.", 6) == 0;
+	for (size_t i = 0; i < sizeof free_to_change / sizeof free_to_change[0]; i++)
+		matters = matters && strcmp(key, free_to_change[i]) != 0;
+	if (matters)
+		on_difference(context, key, was, is, 0);
+}
+
+static aur_status check_model(const struct aur_run *run, const struct aur_checkpoint *checkpoint)
+{
+	struct aur_config was;
+	struct differences differences = {.count = 0};
+	AUR_TRY(stored_config(checkpoint, &was));
+	/* A bigram is its table: the other keys do not touch it. */
+	if (was.model.kind != AUR_MODEL_BIGRAM || run->stored.model.kind != AUR_MODEL_BIGRAM)
+		aur_config_compare(&was, &run->stored, on_model_difference, &differences);
+	if (differences.count == 0)
+		return AUR_OK;
+	return aur_fail(AUR_INPUT, "%s: --from needs a model of the same kind and size; different is %s",
+		aur_checkpoint_path(checkpoint), differences.refused);
 }
 
 static aur_status check_config(const struct aur_run *run, const struct aur_checkpoint *checkpoint)
 {
-	const char *yaml = aur_checkpoint_meta_of(checkpoint)->config;
 	struct aur_config was;
-	aur_config_defaults(&was);
-	aur_status status = aur_config_parse(aur_checkpoint_path(checkpoint), yaml, strlen(yaml), &was);
-	if (status == AUR_OK)
-		status = aur_config_finish(&was);
-	if (status != AUR_OK)
-		return aur_add_context(AUR_INPUT, "%s: its stored configuration", aur_checkpoint_path(checkpoint));
+	AUR_TRY(stored_config(checkpoint, &was));
 	struct differences differences = {.count = 0};
 	aur_config_compare(&was, &run->stored, on_difference, &differences);
 	if (differences.count == 0)
@@ -97,7 +130,8 @@ static aur_status check_vocabulary(const struct aur_run *run, const struct aur_c
 	const struct aur_vocab *ours = aur_dataset_vocab(run->dataset), *theirs = aur_checkpoint_vocab(checkpoint);
 	if (aur_vocab_hash(ours) == aur_vocab_hash(theirs))
 		return AUR_OK;
-	return aur_fail(AUR_INPUT, "%s: its vocabulary (%s, %lld tokens) is not the dataset's (%s, %lld tokens)",
+	return aur_fail(AUR_INPUT,
+		"%s: its vocabulary (%s, %lld tokens) is not the dataset's (%s, %lld tokens): give data made with its tokenizer",
 		aur_checkpoint_path(checkpoint), theirs->kind, (long long)theirs->size, ours->kind, (long long)ours->size);
 }
 
@@ -128,6 +162,15 @@ static aur_status copy_history(struct aur_history *to, const struct aur_history 
 	return AUR_OK;
 }
 
+/* Whether the checkpoint gone on from is this run's own of that step, and not one from elsewhere. */
+static int is_own(const struct aur_run *run, const char *checkpoint, int64_t step)
+{
+	char path[AUR_PATH];
+	struct stat own, other;
+	return aur_run_checkpoint_path(run->options->run, step, path, sizeof path) == AUR_OK && stat(path, &own) == 0 &&
+		   stat(checkpoint, &other) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
 /* Checkpoints newer than the one gone on from belong to a past that is being rewritten, or are damaged: they are kept
  * under another name, so that the next resume does not take them. */
 static aur_status set_newer_aside(const struct aur_run *run, int64_t step)
@@ -156,12 +199,47 @@ static aur_status take_over(struct aur_run *run, const struct aur_checkpoint *ch
 	run->best_step = meta->best_step;
 	run->val_loss = meta->val_loss;
 	run->val_step = isfinite(meta->val_loss) ? meta->step : -1;
-	run->saved_step = meta->step;
 	if (run->comm->rank != 0)
 		return AUR_OK;
-	AUR_TRY(set_newer_aside(run, meta->step));
+	if (is_own(run, aur_checkpoint_path(checkpoint), meta->step))
+		run->saved_step = meta->step;
+	/* One of the same step from elsewhere takes the place of this run's. */
+	AUR_TRY(set_newer_aside(run, run->saved_step == meta->step ? meta->step : meta->step - 1));
 	aur_info("going on from %s at step %lld", aur_checkpoint_path(checkpoint), (long long)meta->step);
 	return copy_history(&run->history, aur_checkpoint_history(checkpoint));
+}
+
+/* Rank 0: the loss of best.h5, NaN where this run has none. */
+static double kept_best(const struct aur_run *run)
+{
+	char path[AUR_PATH];
+	struct aur_checkpoint *best = NULL;
+	double loss = NAN;
+	if (run->saved_step >= 0 && aur_run_path(run->options->run, "checkpoints/best.h5", path, sizeof path) == AUR_OK &&
+		aur_checkpoint_open(path, &best) == AUR_OK)
+		loss = aur_checkpoint_meta_of(best)->best_val_loss;
+	aur_checkpoint_close(&best);
+	aur_error_clear();
+	return loss;
+}
+
+/* A kill between a checkpoint and best.h5, or a checkpoint from another run, leaves a best loss whose weights are not in
+ * best.h5: they are saved where they are this step's, and otherwise the next evaluation counts as better. Collective. */
+static aur_status settle_best(struct aur_run *run)
+{
+	double facts[2] = {NAN, -1};
+	if (run->comm->rank == 0) {
+		facts[0] = kept_best(run);
+		facts[1] = (double)run->saved_step;
+	}
+	AUR_TRY(run->comm->ops->broadcast(run->comm, facts, sizeof facts, 0));
+	run->saved_step = (int64_t)facts[1];
+	if (!isfinite(run->best_val_loss) || facts[0] <= run->best_val_loss)
+		return AUR_OK;
+	if (run->best_step == run->trainer->step)
+		return aur_run_save_best(run);
+	run->best_val_loss = facts[0];
+	return AUR_OK;
 }
 
 static aur_status resume_from(struct aur_run *run, const struct start *start)
@@ -173,6 +251,7 @@ static aur_status resume_from(struct aur_run *run, const struct start *start)
 	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, status));
 	AUR_TRY_CLEANUP(aur_state_load(run->trainer, checkpoint));
 	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, take_over(run, checkpoint)));
+	status = settle_best(run);
 cleanup:
 	aur_checkpoint_close(&checkpoint);
 	return status;
@@ -186,6 +265,8 @@ static aur_status start_from_weights(struct aur_run *run, const struct start *st
 		status = aur_checkpoint_open(start->path, &checkpoint);
 		if (status == AUR_OK)
 			status = check_vocabulary(run, checkpoint);
+		if (status == AUR_OK)
+			status = check_model(run, checkpoint);
 	}
 	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, status));
 	AUR_TRY_CLEANUP(aur_state_load_weights(run->trainer, checkpoint));

@@ -40,6 +40,7 @@ struct aur_run {
 	int64_t saved_step; /* of the newest checkpoint of this process or the one resumed from; -1 */
 	int64_t first_step; /* this process began with */
 	double started_s;
+	int log_failed; /* rank 0: a line of the log was lost and said to be */
 	/* Optional samples during training: rank 0's own backend, because scratch memory is reserved once for each. */
 	struct aur_backend *sample_backend;
 	struct aur_decoder *decoder;
@@ -55,13 +56,17 @@ void aur_run_close(struct aur_run *run);
 /* resume.c: collective. Finds what to start from, checks it against the configuration and loads it, or initialises. */
 aur_status aur_run_restore(struct aur_run *run);
 
-/* save.c: collective. step-N.h5 and pruning; best.h5. Obeys train.on_save_error. */
-aur_status aur_run_save(struct aur_run *run);
+/* save.c: collective. step-N.h5 and pruning; best.h5. Obeys train.on_save_error, but for the checkpoint that ends the
+ * training (`last`): without it nothing could go on. */
+aur_status aur_run_save(struct aur_run *run, int last);
 aur_status aur_run_save_best(struct aur_run *run);
+
+/* Rank 0: what train.on_save_error makes of a line of the log that could not be written. */
+aur_status aur_run_judge_log(struct aur_run *run, aur_status status);
 
 /* report.c: evaluation and what is said and logged. Collective but for the log. */
 aur_status aur_run_evaluate(struct aur_run *run);
 aur_status aur_run_log_step(struct aur_run *run, const struct aur_step_result *result, double tokens_per_s);
-aur_status aur_run_sample(struct aur_run *run);
+void aur_run_sample(struct aur_run *run);
 
 #endif

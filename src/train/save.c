@@ -48,13 +48,37 @@ static aur_status judge(const struct aur_run *run, const char *path, aur_status 
 {
 	if (status == AUR_OK || run->config.train.on_save_error == AUR_SAVE_STOP || status == AUR_NETWORK)
 		return status;
+	const char *why = aur_error_message();
 	if (run->comm->rank == 0)
-		aur_warn("%s was not saved, training goes on (train.on_save_error: continue): %s", path, aur_error_message());
+		aur_warn("%s was not saved, training goes on (train.on_save_error: continue): %s", path,
+			why[0] ? why : "another rank could not do its part");
 	aur_error_clear();
 	return AUR_OK;
 }
 
-aur_status aur_run_save(struct aur_run *run)
+aur_status aur_run_judge_log(struct aur_run *run, aur_status status)
+{
+	if (status != AUR_IO || run->config.train.on_save_error == AUR_SAVE_STOP)
+		return status;
+	if (!run->log_failed)
+		aur_warn("log lines are lost, training goes on (train.on_save_error: continue): %s", aur_error_message());
+	run->log_failed = 1;
+	aur_error_clear();
+	return AUR_OK;
+}
+
+/* Rank 0: what follows a checkpoint that is there. */
+static aur_status note_saved(struct aur_run *run, const char *path, double seconds)
+{
+	const int64_t step = run->trainer->step;
+	if (run->comm->rank != 0)
+		return AUR_OK;
+	aur_info("saved %s (%.2f s)", path, seconds);
+	AUR_TRY(aur_run_judge_log(run, aur_metrics_write_checkpoint(run->metrics, step, path, seconds)));
+	return aur_run_prune(run->options->run, run->config.train.keep_checkpoints, step);
+}
+
+aur_status aur_run_save(struct aur_run *run, int last)
 {
 	const int64_t step = run->trainer->step;
 	if (run->saved_step == step)
@@ -64,14 +88,9 @@ aur_status aur_run_save(struct aur_run *run)
 	const double start = aur_clock_s();
 	const aur_status status = save_to(run, path);
 	if (status != AUR_OK)
-		return judge(run, path, status);
+		return last ? status : judge(run, path, status);
 	run->saved_step = step;
-	if (run->comm->rank != 0)
-		return AUR_OK;
-	const double seconds = aur_clock_s() - start;
-	aur_info("saved %s (%.2f s)", path, seconds);
-	AUR_TRY(aur_metrics_write_checkpoint(run->metrics, step, path, seconds));
-	return aur_run_prune(run->options->run, run->config.train.keep_checkpoints, step);
+	return aur_comm_agree(run->comm, note_saved(run, path, aur_clock_s() - start));
 }
 
 /* The same bytes under a second name, when the step's checkpoint is there already: linked beside, then renamed over. */

@@ -34,6 +34,9 @@ static const char *backend_name(const struct aur_config *config)
 	return names[config->system.backend];
 }
 
+/* Samples, steps times the largest batch, are counted in 63 bits. */
+static const double steps_limit = 1e12;
+
 /* The length of the training in steps, from whichever key gives it. */
 static aur_status resolve_steps(struct aur_run *run)
 {
@@ -42,10 +45,18 @@ static aur_status resolve_steps(struct aur_run *run)
 	AUR_TRY(aur_order_create(run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size,
 		&order));
 	const double batch = (double)config->train.batch_size;
+	double steps = (double)config->train.steps;
 	if (config->train.epochs > 0)
-		config->train.steps = (int64_t)ceil(config->train.epochs * (double)(order.windows > 0 ? order.windows : 1) / batch);
+		steps = ceil(config->train.epochs * (double)(order.windows > 0 ? order.windows : 1) / batch);
 	else if (config->train.tokens > 0)
-		config->train.steps = (int64_t)ceil((double)config->train.tokens / (batch * (double)config->model.block_size));
+		steps = ceil((double)config->train.tokens / (batch * (double)config->model.block_size));
+	if (steps > steps_limit)
+		return aur_fail(AUR_USAGE, "train.steps, epochs or tokens: %g steps are more than the %g a run can have", steps,
+			steps_limit);
+	config->train.steps = (int64_t)steps;
+	if (config->train.warmup_steps > config->train.steps)
+		return aur_fail(AUR_USAGE, "train.warmup_steps: %lld is more than the %lld steps of the run; use 0 to %lld",
+			(long long)config->train.warmup_steps, (long long)config->train.steps, (long long)config->train.steps);
 	if (config->train.decay_steps == 0)
 		config->train.decay_steps = config->train.steps;
 	return AUR_OK;
@@ -82,7 +93,7 @@ static aur_status open_data(struct aur_run *run)
 
 /* What all ranks must hold alike. */
 struct fingerprint {
-	char program[128], variant[96], config[32], data[32];
+	char program[128], variant[96], config[32], data[32], stop_at[32];
 };
 
 static uint64_t text_hash(const char *text)
@@ -102,6 +113,7 @@ static aur_status take_fingerprint(const struct aur_run *run, struct fingerprint
 	snprintf(print->variant, sizeof print->variant, "%s", run->backend->variant);
 	snprintf(print->config, sizeof print->config, "%016llx", (unsigned long long)text_hash(yaml));
 	snprintf(print->data, sizeof print->data, "%016llx", (unsigned long long)aur_dataset_hash(run->dataset));
+	snprintf(print->stop_at, sizeof print->stop_at, "%lld", (long long)run->options->stop_at);
 	free(yaml);
 	return AUR_OK;
 }
@@ -118,6 +130,7 @@ static aur_status compare_all(const struct fingerprint *mine, const struct finge
 	AUR_TRY(compare("the program", mine->program, first->program));
 	AUR_TRY(compare("the processor's code path", mine->variant, first->variant));
 	AUR_TRY(compare("the configuration's hash", mine->config, first->config));
+	AUR_TRY(compare("--stop-at", mine->stop_at, first->stop_at));
 	return compare("the dataset's hash", mine->data, first->data);
 }
 
