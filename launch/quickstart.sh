@@ -166,9 +166,10 @@ split=()
 
 say "Generate: a sample"
 "$aurelius" generate "$run" --best --tokens 600 --temperature 0.7 --seed 1
-echo
 
 say "Done"
+sed -n 's/.*"event": *"eval".*"train_loss": *\([0-9.]*\).*"val_loss": *\([0-9.]*\).*/\1 \2/p' "$run/log.jsonl" | tail -n 1 |
+	awk '{ printf "losses:     training %.4f, validation %.4f (nats a character, at the last step)\n", $1, $2 }'
 printf 'loss curve: %s\n' "$run/loss.svg"
 cat <<END
 

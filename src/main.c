@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 	aur_backend_register(&aur_cpu_factory);
 	aur_status status = open_world(&argc, &argv, &world);
 	if (status == AUR_OK) {
-		const struct aur_command_context context = {world->rank, world->size, world, isatty(STDOUT_FILENO)};
+		const struct aur_command_context context = {world->rank, world->size, world, aur_program_terminal()};
 		status = aur_program_run(&context, argc, argv);
 	}
 	const int together = leave_together(world, status);

@@ -1,7 +1,5 @@
 #include "loaded_model.h"
 
-#include "comm/comm.h"
-
 #include <stdlib.h>
 
 /* By way of host memory where the backend has its own. */

@@ -18,7 +18,7 @@ struct aur_loaded_model {
 aur_status aur_loaded_model_open(const char *path, int best, struct aur_loaded_model *loaded);
 void aur_loaded_model_close(struct aur_loaded_model *loaded);
 
-/* AUR_USAGE under mpirun with several ranks: `command` is the work of one. Collective. */
+/* AUR_USAGE under mpirun with several ranks: `command` is the work of one. */
 aur_status aur_check_one_rank(const struct aur_command_context *context, const char *command);
 
 #endif

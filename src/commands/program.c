@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 struct command_entry {
 	const char *name;
@@ -46,6 +48,12 @@ aur_status aur_program_check_launcher(aur_status status)
 	if (status != AUR_OK || !tasks || atoi(tasks) < 2 || !getenv("SLURM_PROCID"))
 		return status;
 	return aur_fail(AUR_USAGE, "srun started %s processes without PMIx: use srun --mpi=pmix", tasks);
+}
+
+int aur_program_terminal(void)
+{
+	struct winsize size = {0};
+	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
 }
 
 static void print_help(void)
@@ -116,7 +124,9 @@ static aur_status run_on_ranks(const struct aur_command_context *context, int ar
 {
 	if (context->size <= 1 || !context->world || is_for_all_ranks(argc, argv))
 		return dispatch(context, argc, argv);
-	return aur_comm_agree(context->world, context->rank == 0 ? dispatch(context, argc, argv) : AUR_OK);
+	aur_status status = context->rank == 0 ? dispatch(context, argc, argv) : AUR_OK;
+	AUR_TRY(context->world->ops->broadcast(context->world, &status, sizeof status, 0));
+	return aur_comm_agree(context->world, status);
 }
 
 aur_status aur_program_run(const struct aur_command_context *context, int argc, char **argv)

@@ -6,15 +6,15 @@
 
 struct aur_evaluator {
 	struct aur_backend *backend; /* borrowed */
-	int32_t *host_tokens; /* owned [2, batch, positions]: tokens, then targets */
-	int32_t *tokens; /* the same in the backend's memory, owned */
-	double *loss; /* backend memory, owned [batch] */
-	double *windows; /* owned, host [max_windows] */
+	int32_t *host_tokens;        /* owned [2, batch, positions]: tokens, then targets */
+	int32_t *tokens;             /* the same in the backend's memory, owned */
+	double *loss;                /* backend memory, owned [batch] */
+	double *windows;             /* owned, host [max_windows] */
 	int64_t batch, positions, max_windows;
 };
 
-aur_status aur_evaluator_create(struct aur_backend *backend, int64_t batch, int64_t positions, int64_t windows,
-	struct aur_evaluator **evaluator)
+aur_status aur_evaluator_create(
+	struct aur_backend *backend, int64_t batch, int64_t positions, int64_t windows, struct aur_evaluator **evaluator)
 {
 	*evaluator = calloc(1, sizeof **evaluator);
 	if (!*evaluator)
@@ -58,7 +58,7 @@ void aur_evaluator_destroy(struct aur_evaluator **evaluator)
 /* The i-th of `windows` windows spread evenly over the `all` there are. */
 static int64_t spread(int64_t i, int64_t windows, int64_t all)
 {
-	return (int64_t)((__extension__(unsigned __int128)(uint64_t)i) * (uint64_t)all / (uint64_t)windows);
+	return (int64_t)((__extension__(unsigned __int128)(uint64_t) i) * (uint64_t)all / (uint64_t)windows);
 }
 
 /* One micro-batch: windows [begin, begin + count) of those chosen. Which windows share a micro-batch is a matter of
@@ -72,8 +72,8 @@ static aur_status run_group(struct aur_evaluator *evaluator, const struct aur_ev
 			spread(begin + i, windows, all), evaluator->host_tokens + i * evaluate->positions,
 			evaluator->host_tokens + tokens + i * evaluate->positions));
 	struct aur_backend *backend = evaluate->backend;
-	AUR_TRY(backend->ops->upload(backend, evaluator->tokens, evaluator->host_tokens,
-		2 * (size_t)tokens * sizeof *evaluator->tokens));
+	AUR_TRY(backend->ops->upload(
+		backend, evaluator->tokens, evaluator->host_tokens, 2 * (size_t)tokens * sizeof *evaluator->tokens));
 	const struct aur_micro_batch micro = {
 		.tokens = evaluator->tokens,
 		.targets = evaluator->tokens + tokens,
@@ -97,8 +97,8 @@ static void share_windows(const struct aur_evaluate *evaluate, int64_t windows, 
 	slices->longest = windows;
 }
 
-static aur_status run_share(struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate,
-	const struct aur_slices *slices, int64_t all)
+static aur_status run_share(
+	struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate, const struct aur_slices *slices, int64_t all)
 {
 	const int64_t first = slices->begin[evaluate->comm->rank], end = slices->begin[evaluate->comm->rank + 1];
 	for (int64_t begin = first; begin < end; begin += evaluate->batch) {
@@ -125,8 +125,8 @@ static void summarise(const double *window_loss, int64_t windows, int64_t positi
 	result->tokens = windows * positions;
 }
 
-static aur_status check_windows(const struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate, int64_t all,
-	int64_t windows)
+static aur_status check_windows(
+	const struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate, int64_t all, int64_t windows)
 {
 	const char *name = evaluate->split == AUR_TRAIN ? "training" : "validation";
 	if (all < 1)
@@ -139,8 +139,8 @@ static aur_status check_windows(const struct aur_evaluator *evaluator, const str
 	return AUR_OK;
 }
 
-aur_status aur_evaluate_run(struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate,
-	struct aur_evaluation *result)
+aur_status aur_evaluate_run(
+	struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate, struct aur_evaluation *result)
 {
 	struct aur_comm *comm = evaluate->comm;
 	const int64_t all = aur_dataset_windows(evaluate->dataset, evaluate->split, evaluate->positions);

@@ -11,7 +11,7 @@ struct aur_loader {
 	int32_t *memory; /* owned */
 	int64_t slots;
 	int64_t filled, taken; /* batches so far */
-	aur_status status; /* of the thread; its message beside it */
+	aur_status status;     /* of the thread; its message beside it */
 	char message[512];
 	int stop, started;
 	pthread_t thread;
@@ -37,8 +37,8 @@ static aur_status fill(struct aur_loader *loader, int64_t batch)
 	for (int64_t i = 0; i < options->count; i++) {
 		const int64_t sample = options->start_sample + batch * options->batch_size + options->first + i;
 		const struct aur_place place = aur_order_place(&options->order, sample);
-		AUR_TRY(aur_dataset_read(options->dataset, AUR_TRAIN, place.file, place.begin, positions, tokens + i * positions,
-			targets + i * positions));
+		AUR_TRY(aur_dataset_read(options->dataset, AUR_TRAIN, place.file, place.begin, positions,
+			tokens + i * positions, targets + i * positions));
 	}
 	return AUR_OK;
 }

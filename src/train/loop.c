@@ -55,8 +55,8 @@ static aur_status start_loader(struct aur_run *run)
 		.start_sample = run->trainer->step * config->train.batch_size,
 		.depth = config->data.prefetch,
 	};
-	AUR_TRY(aur_order_create(run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size,
-		&options.order));
+	AUR_TRY(aur_order_create(
+		run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &options.order));
 	return aur_loader_create(&options, &run->loader);
 }
 
@@ -147,8 +147,7 @@ static aur_status say_end(struct aur_run *run, int stopped)
 	const char *reason = end_reason(run, stopped);
 	if (stopped)
 		aur_info("stopped at step %lld (%s) after a checkpoint: %s goes on from there", (long long)run->trainer->step,
-			reason,
-			run->options->resume == AUR_RESUME_AUTO ? "the same command" : "the same command without --resume");
+			reason, run->options->resume == AUR_RESUME_AUTO ? "the same command" : "the same command without --resume");
 	return aur_run_judge_log(run, aur_metrics_write_end(run->metrics, run->trainer->step, reason));
 }
 

@@ -108,15 +108,16 @@ void aur_tensor_record_of(const struct aur_parameter *parameter, struct aur_tens
 		record->shape[d] = parameter->shape[d];
 }
 
-aur_status aur_read_parameters(struct aur_checkpoint *checkpoint, const struct aur_parameters *parameters, float *weights)
+aur_status aur_read_parameters(
+	struct aur_checkpoint *checkpoint, const struct aur_parameters *parameters, float *weights)
 {
 	memset(weights, 0, (size_t)parameters->count * sizeof *weights);
 	for (int64_t i = 0; i < parameters->n_items; i++) {
 		const struct aur_parameter *parameter = &parameters->items[i];
 		struct aur_tensor_record record;
 		aur_tensor_record_of(parameter, &record);
-		AUR_TRY(aur_checkpoint_read(checkpoint, AUR_PART_PARAMS, &record, 0, parameter->count,
-			weights + parameter->offset));
+		AUR_TRY(aur_checkpoint_read(
+			checkpoint, AUR_PART_PARAMS, &record, 0, parameter->count, weights + parameter->offset));
 	}
 	return AUR_OK;
 }

@@ -4,8 +4,8 @@
 
 enum { FEISTEL_ROUNDS = 8 };
 
-/* The windows of one file in an epoch: one fewer than fit, so that any offset below T leaves room for all of them. A file
- * with a single window has only that one. */
+/* The windows of one file in an epoch: one fewer than fit, so that any offset below T leaves room for all of them. A
+ * file with a single window has only that one. */
 static int64_t epoch_windows(int64_t tokens, int64_t positions)
 {
 	if (tokens <= positions)
@@ -30,8 +30,8 @@ static int64_t windows_of(const struct aur_sample_order *order, int64_t file)
 											   : epoch_windows(tokens, order->positions);
 }
 
-aur_status aur_order_create(const struct aur_dataset *dataset, int kind, uint64_t seed, int64_t positions,
-	struct aur_sample_order *order)
+aur_status aur_order_create(
+	const struct aur_dataset *dataset, int kind, uint64_t seed, int64_t positions, struct aur_sample_order *order)
 {
 	*order = (struct aur_sample_order){.kind = kind, .seed = seed, .positions = positions, .dataset = dataset};
 	const int64_t files = aur_dataset_files(dataset, AUR_TRAIN);
@@ -83,7 +83,7 @@ static int64_t below(const struct aur_sample_order *order, uint32_t site, uint64
 {
 	const struct aur_random4 random = aur_philox(order->seed, 0, aur_rng_stream(site, 0, 0), sample);
 	const uint64_t bits = (uint64_t)random.v[1] << 32 | random.v[0];
-	return (int64_t)((__extension__(unsigned __int128)bits) * (uint64_t)n >> 64);
+	return (int64_t)((__extension__(unsigned __int128) bits) * (uint64_t)n >> 64);
 }
 
 /* The offset at which a file's windows begin in this epoch. */

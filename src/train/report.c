@@ -32,7 +32,8 @@ static aur_status report_evaluation(struct aur_run *run, const struct aur_evalua
 	if (run->comm->rank != 0)
 		return AUR_OK;
 	aur_info("step %lld: training loss %.4f, validation loss %.4f (+- %.4f, %lld windows, %.1f s)%s", (long long)step,
-		train->loss, val->loss, val->standard_error, (long long)val->windows, seconds, better ? ", the best so far" : "");
+		train->loss, val->loss, val->standard_error, (long long)val->windows, seconds,
+		better ? ", the best so far" : "");
 	AUR_TRY(aur_history_add_eval(&run->history, step, train->loss, val->loss));
 	return aur_run_judge_log(run, aur_metrics_write_eval(run->metrics, step, train->loss, val->loss));
 }
@@ -68,8 +69,8 @@ static void duration_text(double seconds, char *text, size_t bytes)
 		snprintf(text, bytes, "%lld:%02lld", whole / 60, whole % 60);
 }
 
-static struct aur_metrics_step metrics_of(const struct aur_run *run, const struct aur_step_result *result,
-	double tokens_per_s)
+static struct aur_metrics_step metrics_of(
+	const struct aur_run *run, const struct aur_step_result *result, double tokens_per_s)
 {
 	const int64_t step_tokens = run->config.train.batch_size * run->config.model.block_size;
 	return (struct aur_metrics_step){

@@ -34,8 +34,9 @@ static aur_status find_never(const struct aur_run *run)
 	free(steps);
 	if (count == 0)
 		return AUR_OK;
-	return aur_fail(AUR_USAGE, "%s: holds %lld checkpoints, which --resume never would overwrite (choose another --run)",
-		run->options->run, (long long)count);
+	return aur_fail(AUR_USAGE,
+		"%s: holds %lld checkpoints, which --resume never would overwrite (choose another --run)", run->options->run,
+		(long long)count);
 }
 
 static aur_status find_start(const struct aur_run *run, struct start *start)
@@ -72,7 +73,7 @@ static void on_difference(void *context, const char *key, const char *was, const
 		return;
 	}
 	const size_t used = strlen(differences->refused);
-	snprintf(differences->refused + used, sizeof differences->refused - used, "%s%s (was %s, is %s)",
+	snprintf(differences->refused + used, sizeof differences->refused - used, "%s%s from %s to %s",
 		differences->count++ ? ", " : "", key, was, is);
 }
 
@@ -83,8 +84,9 @@ static aur_status stored_config(const struct aur_checkpoint *checkpoint, struct 
 	aur_status status = aur_config_parse(aur_checkpoint_path(checkpoint), yaml, strlen(yaml), was);
 	if (status == AUR_OK)
 		status = aur_config_finish(was);
-	return status == AUR_OK ? AUR_OK
-							: aur_add_context(AUR_INPUT, "%s: its stored configuration", aur_checkpoint_path(checkpoint));
+	return status == AUR_OK
+			   ? AUR_OK
+			   : aur_add_context(AUR_INPUT, "%s: its stored configuration", aur_checkpoint_path(checkpoint));
 }
 
 /* Weights mean the same in another run only where the model computes the same with them. */
@@ -109,7 +111,7 @@ static aur_status check_model(const struct aur_run *run, const struct aur_checkp
 		aur_config_compare(&was, &run->stored, on_model_difference, &differences);
 	if (differences.count == 0)
 		return AUR_OK;
-	return aur_fail(AUR_INPUT, "%s: --from needs a model of the same kind and size; different is %s",
+	return aur_fail(AUR_INPUT, "%s: --from needs a model of the same kind and size; changed is %s",
 		aur_checkpoint_path(checkpoint), differences.refused);
 }
 
@@ -131,7 +133,8 @@ static aur_status check_vocabulary(const struct aur_run *run, const struct aur_c
 	if (aur_vocab_hash(ours) == aur_vocab_hash(theirs))
 		return AUR_OK;
 	return aur_fail(AUR_INPUT,
-		"%s: its vocabulary (%s, %lld tokens) is not the dataset's (%s, %lld tokens): give data made with its tokenizer",
+		"%s: its vocabulary (%s, %lld tokens) is not the dataset's (%s, %lld tokens): give data made with its "
+		"tokenizer",
 		aur_checkpoint_path(checkpoint), theirs->kind, (long long)theirs->size, ours->kind, (long long)ours->size);
 }
 
@@ -144,8 +147,9 @@ static aur_status check_resume(const struct aur_run *run, const struct aur_check
 	AUR_TRY(check_vocabulary(run, checkpoint));
 	AUR_TRY(check_config(run, checkpoint));
 	if (meta->data_hash != aur_dataset_hash(run->dataset))
-		return aur_fail(AUR_INPUT, "%s: was trained on another dataset (give that one with --data, or start a new --run "
-								   "with --from)",
+		return aur_fail(AUR_INPUT,
+			"%s: was trained on another dataset (give that one with --data, or start a new --run "
+			"with --from)",
 			aur_checkpoint_path(checkpoint));
 	if (strcmp(meta->variant, run->backend->variant) != 0)
 		aur_warn("the checkpoint was written with %s, this is %s: the run goes on, but not with the same bits",
@@ -173,7 +177,7 @@ static int is_own(const struct aur_run *run, const char *checkpoint, int64_t ste
 
 /* Checkpoints newer than the one gone on from belong to a past that is being rewritten, or are damaged: they are kept
  * under another name, so that the next resume does not take them. */
-static aur_status set_newer_aside(const struct aur_run *run, int64_t step)
+static aur_status set_newer_aside(const struct aur_run *run, int64_t step, int64_t from)
 {
 	int64_t *steps, count;
 	AUR_TRY(aur_run_checkpoints(run->options->run, &steps, &count));
@@ -186,7 +190,7 @@ static aur_status set_newer_aside(const struct aur_run *run, int64_t step)
 		snprintf(aside, sizeof aside, "%s.set-aside", path);
 		status = aur_file_rename(path, aside);
 		if (status == AUR_OK)
-			aur_info("set aside %s: it is newer than the step the run goes on from", path);
+			aur_info("set aside %s: the run goes on from another checkpoint, of step %lld", path, (long long)from);
 	}
 	free(steps);
 	return status;
@@ -204,7 +208,7 @@ static aur_status take_over(struct aur_run *run, const struct aur_checkpoint *ch
 	if (is_own(run, aur_checkpoint_path(checkpoint), meta->step))
 		run->saved_step = meta->step;
 	/* One of the same step from elsewhere takes the place of this run's. */
-	AUR_TRY(set_newer_aside(run, run->saved_step == meta->step ? meta->step : meta->step - 1));
+	AUR_TRY(set_newer_aside(run, run->saved_step == meta->step ? meta->step : meta->step - 1, meta->step));
 	aur_info("going on from %s at step %lld", aur_checkpoint_path(checkpoint), (long long)meta->step);
 	return copy_history(&run->history, aur_checkpoint_history(checkpoint));
 }
@@ -223,8 +227,9 @@ static double kept_best(const struct aur_run *run)
 	return loss;
 }
 
-/* A kill between a checkpoint and best.h5, or a checkpoint from another run, leaves a best loss whose weights are not in
- * best.h5: they are saved where they are this step's, and otherwise the next evaluation counts as better. Collective. */
+/* A kill between a checkpoint and best.h5, or a checkpoint from another run, leaves a best loss whose weights are not
+ * in best.h5: they are saved where they are this step's, and otherwise the next evaluation counts as better.
+ * Collective. */
 static aur_status settle_best(struct aur_run *run)
 {
 	double facts[2] = {NAN, -1};
@@ -234,6 +239,9 @@ static aur_status settle_best(struct aur_run *run)
 	}
 	AUR_TRY(run->comm->ops->broadcast(run->comm, facts, sizeof facts, 0));
 	run->saved_step = (int64_t)facts[1];
+	/* From here on this run's newest checkpoint is its own: the next resume finds it. */
+	if (run->saved_step < 0)
+		AUR_TRY(aur_run_save(run, 1));
 	if (!isfinite(run->best_val_loss) || facts[0] <= run->best_val_loss)
 		return AUR_OK;
 	if (run->best_step == run->trainer->step)

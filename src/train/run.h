@@ -25,15 +25,15 @@ struct aur_run {
 	struct aur_run_lock lock; /* rank 0 */
 	struct aur_backend *backend;
 	struct aur_model *model;
-	struct aur_dataset *dataset; /* the loader's */
+	struct aur_dataset *dataset;      /* the loader's */
 	struct aur_dataset *eval_dataset; /* its own handles: the loader reads in its thread */
 	struct aur_trainer *trainer;
 	struct aur_loader *loader;
 	struct aur_evaluator *evaluator; /* NULL: nothing to evaluate on */
 	int64_t eval_windows;
 	struct aur_metrics *metrics; /* rank 0 */
-	struct aur_history history; /* rank 0 */
-	double val_loss; /* of the newest evaluation; NaN: none */
+	struct aur_history history;  /* rank 0 */
+	double val_loss;             /* of the newest evaluation; NaN: none */
 	int64_t val_step;
 	double best_val_loss; /* NaN: none */
 	int64_t best_step;

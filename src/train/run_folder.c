@@ -57,8 +57,8 @@ static aur_status lock_file(const char *run, const char *path, struct aur_run_lo
 	const int code = errno;
 	read_holder(lock->descriptor, holder, sizeof holder);
 	if (!taken && code == EWOULDBLOCK)
-		return aur_fail(AUR_IO, "%s: another run is training in this folder: %s (stop it, or choose another --run)", run,
-			holder[0] ? holder : "its lock names no process");
+		return aur_fail(AUR_IO, "%s: another run is training in this folder: %s (stop it, or choose another --run)",
+			run, holder[0] ? holder : "its lock names no process");
 	if (!taken)
 		return aur_fail(AUR_IO, "%s: cannot lock: %s", path, strerror(code));
 	if (holder[0])
@@ -155,8 +155,8 @@ aur_status aur_run_newest_good(const char *run, char *path, size_t bytes)
 		return status;
 	path[0] = '\0';
 	if (count > 0)
-		return aur_fail(AUR_INPUT, "%s: none of its %lld checkpoints is good (see the warnings above)", run,
-			(long long)count);
+		return aur_fail(
+			AUR_INPUT, "%s: none of its %lld checkpoints is good (see the warnings above)", run, (long long)count);
 	return AUR_OK;
 }
 

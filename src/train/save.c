@@ -74,7 +74,8 @@ static aur_status note_saved(struct aur_run *run, const char *path, double secon
 	if (run->comm->rank != 0)
 		return AUR_OK;
 	aur_info("saved %s (%.2f s)", path, seconds);
-	AUR_TRY(aur_run_judge_log(run, aur_metrics_write_checkpoint(run->metrics, step, path, seconds)));
+	if (run->metrics)
+		AUR_TRY(aur_run_judge_log(run, aur_metrics_write_checkpoint(run->metrics, step, path, seconds)));
 	return aur_run_prune(run->options->run, run->config.train.keep_checkpoints, step);
 }
 

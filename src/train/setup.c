@@ -42,8 +42,8 @@ static aur_status resolve_steps(struct aur_run *run)
 {
 	struct aur_config *config = &run->config;
 	struct aur_sample_order order;
-	AUR_TRY(aur_order_create(run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size,
-		&order));
+	AUR_TRY(aur_order_create(
+		run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &order));
 	const double batch = (double)config->train.batch_size;
 	double steps = (double)config->train.steps;
 	if (config->train.epochs > 0)
@@ -77,8 +77,8 @@ static aur_status plan_evaluation(struct aur_run *run)
 			"model.block_size, or prepare with a larger --val-fraction)",
 			(long long)aur_dataset_tokens(run->eval_dataset, AUR_VAL), (long long)positions);
 	run->eval_windows = asked > 0 && asked < val ? asked : val;
-	return aur_evaluator_create(run->backend, run->config.train.micro_batch_size, positions, run->eval_windows,
-		&run->evaluator);
+	return aur_evaluator_create(
+		run->backend, run->config.train.micro_batch_size, positions, run->eval_windows, &run->evaluator);
 }
 
 static aur_status open_data(struct aur_run *run)
@@ -150,8 +150,8 @@ static aur_status create_model(struct aur_run *run)
 	AUR_TRY(aur_model_create(&config, &run->model));
 	const struct aur_parameters *parameters = aur_model_parameters(run->model);
 	aur_info("model: %s, %lld parameters, vocabulary %lld, windows of %lld tokens",
-		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements, (long long)config.vocab_size,
-		(long long)config.block_size);
+		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements,
+		(long long)config.vocab_size, (long long)config.block_size);
 	return aur_trainer_create(&run->config, run->model, run->backend, run->comm, &run->trainer);
 }
 

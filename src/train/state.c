@@ -74,8 +74,8 @@ static aur_status write_weights(struct aur_trainer *trainer, const struct aur_pa
 	return aur_checkpoint_write(writer, AUR_PART_PARAMS, record, buffers->tensor);
 }
 
-static aur_status save_moment(struct aur_trainer *trainer, const struct aur_parameter *parameter, enum aur_checkpoint_part part,
-	struct save_buffers *buffers, struct aur_checkpoint_writer *writer)
+static aur_status save_moment(struct aur_trainer *trainer, const struct aur_parameter *parameter,
+	enum aur_checkpoint_part part, struct save_buffers *buffers, struct aur_checkpoint_writer *writer)
 {
 	struct aur_tensor_record record;
 	aur_tensor_record_of(parameter, &record);
@@ -86,8 +86,8 @@ static aur_status save_moment(struct aur_trainer *trainer, const struct aur_para
 	return aur_comm_agree(trainer->comm, status);
 }
 
-static aur_status save_tensors(struct aur_trainer *trainer, struct save_buffers *buffers,
-	struct aur_checkpoint_writer *writer)
+static aur_status save_tensors(
+	struct aur_trainer *trainer, struct save_buffers *buffers, struct aur_checkpoint_writer *writer)
 {
 	const struct aur_parameters *parameters = aur_model_parameters(trainer->model);
 	for (int64_t i = 0; i < parameters->n_items; i++) {
@@ -133,8 +133,8 @@ cleanup:
 	return status;
 }
 
-static aur_status load_moment(struct aur_trainer *trainer, struct aur_checkpoint *checkpoint, enum aur_checkpoint_part part,
-	float *slice, float *buffer)
+static aur_status load_moment(struct aur_trainer *trainer, struct aur_checkpoint *checkpoint,
+	enum aur_checkpoint_part part, float *slice, float *buffer)
 {
 	const struct aur_parameters *parameters = aur_model_parameters(trainer->model);
 	const int rank = trainer->comm->rank;
@@ -146,8 +146,8 @@ static aur_status load_moment(struct aur_trainer *trainer, struct aur_checkpoint
 		struct aur_tensor_record record;
 		aur_tensor_record_of(parameter, &record);
 		AUR_TRY(aur_checkpoint_read(checkpoint, part, &record, mine.begin - parameter->offset, mine.count, buffer));
-		AUR_TRY(trainer->backend->ops->upload(trainer->backend, slice + (mine.begin - trainer->slices.begin[rank]), buffer,
-			(size_t)mine.count * sizeof(float)));
+		AUR_TRY(trainer->backend->ops->upload(trainer->backend, slice + (mine.begin - trainer->slices.begin[rank]),
+			buffer, (size_t)mine.count * sizeof(float)));
 	}
 	return AUR_OK;
 }

@@ -14,8 +14,8 @@ static aur_status upload_state(struct aur_trainer *trainer, const struct aur_ste
 }
 
 /* One micro-batch: `index` counts this rank's. */
-static aur_status run_micro(struct aur_trainer *trainer, const int32_t *tokens, const int32_t *targets, int64_t index,
-	float *gradients)
+static aur_status run_micro(
+	struct aur_trainer *trainer, const int32_t *tokens, const int32_t *targets, int64_t index, float *gradients)
 {
 	const struct aur_config *config = trainer->config;
 	struct aur_backend *backend = trainer->backend;
@@ -57,8 +57,8 @@ static aur_status run_leaves(struct aur_trainer *trainer, const int32_t *tokens,
 }
 
 /* Everything of a step that one rank does alone: what fails here is agreed upon before the first exchange. */
-static aur_status local_part(struct aur_trainer *trainer, struct aur_loader *loader, float **sum,
-	struct aur_trainer_times *times)
+static aur_status local_part(
+	struct aur_trainer *trainer, struct aur_loader *loader, float **sum, struct aur_trainer_times *times)
 {
 	const int32_t *tokens, *targets;
 	const double start = aur_clock_s();
@@ -152,8 +152,8 @@ static aur_status collect_loss(struct aur_trainer *trainer, double *loss)
 	const struct aur_config *config = trainer->config;
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->loss_slices, trainer->losses, sizeof *trainer->losses));
 	AUR_TRY(comm->ops->finish(comm));
-	AUR_TRY(backend->ops->download(backend, trainer->host_losses, trainer->losses,
-		(size_t)config->train.batch_size * sizeof *trainer->losses));
+	AUR_TRY(backend->ops->download(
+		backend, trainer->host_losses, trainer->losses, (size_t)config->train.batch_size * sizeof *trainer->losses));
 	double sum = 0;
 	for (int64_t i = 0; i < config->train.batch_size; i++)
 		sum += trainer->host_losses[i];
@@ -200,8 +200,8 @@ static aur_status count_step(struct aur_trainer *trainer, const struct aur_step_
 	return AUR_DIVERGED;
 }
 
-aur_status aur_trainer_step(struct aur_trainer *trainer, struct aur_loader *loader, int stop,
-	struct aur_step_result *result)
+aur_status aur_trainer_step(
+	struct aur_trainer *trainer, struct aur_loader *loader, int stop, struct aur_step_result *result)
 {
 	struct aur_comm *comm = trainer->comm;
 	float *sum = NULL, *gradient = NULL;

@@ -71,8 +71,8 @@ static aur_status make_segments(struct aur_trainer *trainer)
 		const int64_t to = next < end ? next : end;
 		const int decayed = config->train.decay == AUR_DECAY_ALL || parameter->matrix;
 		if (from < to)
-			trainer->segments[trainer->n_segments++] = (struct aur_adamw_segment){
-				from - begin, to - from, decayed ? (float)config->train.weight_decay : 0.0f};
+			trainer->segments[trainer->n_segments++] =
+				(struct aur_adamw_segment){from - begin, to - from, decayed ? (float)config->train.weight_decay : 0.0f};
 	}
 	return AUR_OK;
 }
@@ -101,12 +101,24 @@ static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
 	trainer->state = aur_arena_take(arena, "batch", sizeof *trainer->state);
 }
 
+/* "memory: weights 396.7 MB, gradient buffers 1586.9 MB, ...": said before it is taken. */
+static void say_plan(const char *what, const struct aur_arena *arena)
+{
+	char text[512];
+	size_t used = 0;
+	for (int i = 0; i < arena->n_parts && used < sizeof text; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %.1f MB", i ? ", " : "", arena->parts[i].name,
+			(double)arena->parts[i].bytes * 1e-6);
+	aur_info("%s %.1f MB: %s", what, (double)arena->used * 1e-6, text);
+}
+
 static aur_status take_memory(struct aur_trainer *trainer)
 {
 	struct aur_backend *backend = trainer->backend;
 	struct aur_arena arena = {0};
 	carve(trainer, &arena);
 	const size_t bytes = arena.used;
+	say_plan("memory a rank", &arena);
 	aur_status status = backend->ops->allocate(backend, bytes, &trainer->memory);
 	if (status != AUR_OK)
 		return aur_add_context(status, "weights, gradients and optimizer state need %.1f MB", (double)bytes * 1e-6);
@@ -142,14 +154,15 @@ static aur_status create(struct aur_trainer *trainer)
 	struct aur_arena activations = {0};
 	AUR_TRY(aur_workspace_create(trainer->model, trainer->backend, config->train.micro_batch_size,
 		config->model.block_size, 1, &trainer->workspace, &activations));
+	say_plan("and for a micro-batch", &activations);
 	for (int i = 0; i < activations.n_parts && trainer->plan.n_parts < AUR_ARENA_PARTS; i++)
 		trainer->plan.parts[trainer->plan.n_parts++] = activations.parts[i];
 	trainer->plan.used += activations.used;
 	return AUR_OK;
 }
 
-aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
-	struct aur_comm *comm, struct aur_trainer **trainer)
+aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model,
+	struct aur_backend *backend, struct aur_comm *comm, struct aur_trainer **trainer)
 {
 	*trainer = calloc(1, sizeof **trainer);
 	if (!*trainer)

@@ -11,7 +11,9 @@ cd "$scratch" || exit 1
 
 # mpirun refuses root and more ranks than cores unless told otherwise; a container is often both.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_mpi_yield_when_idle=1 ASAN_OPTIONS=detect_leaks=0
+export OMPI_MCA_mpi_yield_when_idle=1
+# Open MPI leaks by itself, and the preloaded faults stand before a sanitizer's own library.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0:verify_asan_link_order=0
 
 fail() {
 	echo "FAILED: $*" >&2
@@ -254,6 +256,9 @@ a_full_disk_can_be_survived() {
 	small_disk 700k
 	train 2 small/run --train.checkpoint_interval=5 --train.eval_interval=0 --train.keep_checkpoints=10 \
 		--train.on_save_error=continue
+	[ $? = 4 ] || fail "the last checkpoint is missing and the exit code is not 4"
+	[ "$(grep -vc '^{.*}$' small/run/log.jsonl)" = 0 ] || fail "the log holds half a line"
+	one_message run "No space left"
 	grep -q "was not saved" run.log || fail "nothing said of the failed save"
 	grep -q "step 50/50" run.log || fail "the run did not reach its end"
 }
@@ -337,6 +342,86 @@ a_rank_confined_to_one_core_widens() {
 	[ "$(nproc)" -ge 2 ] || skip "this machine has one core"
 	timeout 60 taskset -c 0 "$aurelius" train --config config.yaml --run run --system.threads=2 >run.log 2>&1 || fail "train"
 	grep -q "bound this rank to 1 of" run.log || fail "it does not say that it was confined"
+}
+
+commands_of_one_rank_say_so_once() {
+	local call
+	for call in "eval" "eval run" "evil" "prepare"; do
+		# shellcheck disable=SC2086
+		timeout 60 mpirun -q -np 2 --bind-to none "$aurelius" $call >run.log 2>&1
+		[ $? = 2 ] || fail "$call: exit code is not 2"
+		[ "$(wc -l <run.log)" = 1 ] || fail "$call: not one line"
+		one_message run "aurelius: "
+	done
+}
+
+# Named, with both values; the run's own configuration stays as it was.
+a_changed_model_is_refused_by_name() {
+	train 2 run --stop-at 5 || fail "first part"
+	cp run/config.yaml before.yaml
+	train 2 run --model.n_embd=48
+	[ $? = 2 ] || fail "exit code is not 2"
+	one_message run "model.n_embd from 24 to 48"
+	cmp -s run/config.yaml before.yaml || fail "the refused configuration was written"
+	train 2 run --train.learning_rate=1e-3 --stop-at 6 || fail "a changed learning rate"
+	grep -q "train.learning_rate was 0.005, is 0.001" run.log || fail "the changed learning rate is not reported"
+}
+
+a_start_from_weights_of_another_model_is_refused() {
+	train 1 run --stop-at 2 || fail "first run"
+	local change
+	for change in n_layer=1 n_layer=3 n_head=4 activation=relu; do
+		rm -f new.log
+		train 2 new --from run --model.$change
+		[ $? = 3 ] || fail "$change: exit code is not 3"
+		one_message new "model.${change%=*} from"
+	done
+	rm -f new.log
+	train 2 new --from run --stop-at 3 || fail "the same model"
+	train 2 new --from run --stop-at 6 || fail "the same command again"
+	grep -q "going on from new/checkpoints/step-00000003.h5" new.log || fail "it does not go on"
+}
+
+# Killed between a checkpoint and best.h5: the resume makes up for it.
+best_is_there_after_a_resume() {
+	train 1 run --stop-at 25 || fail "first part"
+	rm run/checkpoints/best.h5
+	train 2 run || fail "resume"
+	h5diff run/checkpoints/best.h5 run/checkpoints/step-00000050.h5 /params >diff.log 2>&1 ||
+		h5diff run/checkpoints/best.h5 run/checkpoints/step-00000025.h5 /params >diff.log 2>&1 || fail "best.h5 is not the best"
+}
+
+a_resume_from_another_run_takes_its_place() {
+	train 2 whole || fail "whole run"
+	train 1 run --train.seed=5 || fail "a run of another seed"
+	train 2 run --resume whole/checkpoints/step-00000025.h5 --stop-at 30 || fail "resume"
+	[ -f run/checkpoints/step-00000050.h5.set-aside ] || fail "the newer checkpoint is not set aside"
+	h5diff run/checkpoints/step-00000025.h5 whole/checkpoints/step-00000025.h5 /params >diff.log 2>&1 ||
+		fail "step 25 is still the old one"
+	train 1 run || fail "the rest"
+	same_weights run/checkpoints/step-00000050.h5 whole/checkpoints/step-00000050.h5
+}
+
+an_end_that_is_reached_is_said() {
+	train 2 run --stop-at 10 || fail "first part"
+	cp run/config.yaml before.yaml
+	train 2 run --stop-at 5 --train.learning_rate=1e-3 || fail "stop-at behind"
+	grep -q "at step 10 already, --stop-at 5" run.log || fail "nothing said of --stop-at"
+	cmp -s run/config.yaml before.yaml || fail "config.yaml was written without a step"
+	train 2 run || fail "the rest"
+	train 1 run || fail "complete"
+	grep -q "complete at step 50" run.log || fail "nothing said of the complete run"
+	timeout 60 "$aurelius" train --run run --train.steps=60 >>run.log 2>&1 || fail "more steps"
+	grep '"step":60,"loss"' run/log.jsonl | grep -q '"learning_rate":[0-9.e-]*[1-9]' || fail "no step 60"
+	grep '"step":51,"loss"' run/log.jsonl | grep -q '"learning_rate":0,' && fail "the longer run learns nothing"
+	grep -q "train.decay_steps" run.log && fail "decay_steps was fixed by the first part"
+	true
+}
+
+ranks_with_another_stop_at_are_refused() {
+	timeout 60 mpirun -np 1 "$aurelius" train --config config.yaml --run run --stop-at 5 : \
+		-np 1 "$aurelius" train --config config.yaml --run run --stop-at 6 >run.log 2>&1 && fail "it should have failed"
+	one_message run "rank 1: --stop-at is 6 here and 5 on rank 0"
 }
 
 # A learning rate that overflows: all ranks skip alike, and after ten skips in a row the run ends by itself.

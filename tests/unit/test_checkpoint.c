@@ -311,6 +311,23 @@ static void dataset_and_checkpoint_are_told_apart(void **state)
 	assert_message_has("is a token dataset, but a checkpoint or model is needed here");
 }
 
+/* A killed process may leave the partial name as a second name of a good file. */
+static void leftover_partial_name_of_a_good_file_does_no_harm(void **state)
+{
+	const char *good = in_folder(state, "step-1.h5");
+	char other[512], partial[520];
+	snprintf(other, sizeof other, "%s/best.h5", ((struct folder *)*state)->path);
+	snprintf(partial, sizeof partial, "%s.partial", other);
+	assert_ok(save_some(good, "checkpoint", 0, 1));
+	assert_int_equal(link(good, partial), 0);
+	assert_ok(save_some(other, "checkpoint", 0, 1));
+	assert_ok(aur_checkpoint_verify(good));
+	struct stat a, b;
+	assert_int_equal(stat(good, &a), 0);
+	assert_int_equal(stat(other, &b), 0);
+	assert_true(a.st_ino != b.st_ino);
+}
+
 int main(void)
 {
 	aur_hdf5_start();
@@ -326,6 +343,7 @@ int main(void)
 		IN_FOLDER(abandoned_writer_leaves_the_old_file),
 		IN_FOLDER(bad_tensors_are_refused_by_the_writer),
 		IN_FOLDER(partial_file_is_no_checkpoint),
+		IN_FOLDER(leftover_partial_name_of_a_good_file_does_no_harm),
 		IN_FOLDER(dataset_and_checkpoint_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

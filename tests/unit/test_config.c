@@ -196,6 +196,21 @@ static void the_last_of_two_overrides_wins(void **state)
 	assert_int_equal(config.train.seed, INT64_MAX);
 }
 
+/* A file gives steps, the command line epochs: the command line is meant. */
+static void an_overridden_length_replaces_the_others(void **state)
+{
+	(void)state;
+	struct aur_config config = complete();
+	set(&config, "train.epochs=2");
+	assert_int_equal(config.train.steps, 0);
+	assert_true(config.train.epochs == 2.0);
+	set(&config, "train.tokens=500");
+	assert_true(config.train.epochs == 0.0);
+	set(&config, "train.steps=0");
+	assert_int_equal(config.train.tokens, 500);
+	assert_int_equal(aur_config_finish(&config), AUR_OK);
+}
+
 static void values_too_long_or_files_too_large_are_refused(void **state)
 {
 	(void)state;
@@ -227,8 +242,6 @@ static void values_too_long_or_files_too_large_are_refused(void **state)
 static const struct wrong unfit[] = {
 	{"train.steps=0",
 		"train.steps: the length of the run is not given; set one of train.steps, train.epochs and train.tokens"},
-	{"train.epochs=2",
-		"train.steps is 1000, train.epochs 2, train.tokens 0: only one may be given; set the others to 0"},
 	{"model.n_head=7", "model.n_embd: 384 is not divisible by n_head 7; 378 and 385 are"},
 	{"model.n_head=400", "model.n_head: 400 heads need n_embd of at least 400, it is 384"},
 	{"train.micro_batch_size=48", "train.micro_batch_size: 48 does not divide train.batch_size 64; 32 does, 0 chooses"},
@@ -251,6 +264,11 @@ static void values_that_do_not_fit_each_other_are_refused(void **state)
 		assert_message_is(unfit[i].text, unfit[i].message);
 	}
 	struct aur_config config = complete();
+	config.train.epochs = 2;
+	assert_int_equal(aur_config_finish(&config), AUR_USAGE);
+	assert_message_is(
+		"epochs", "train.steps is 1000, train.epochs 2, train.tokens 0: only one may be given; set the others to 0");
+	config = complete();
 	config.train.warmup_steps = 500;
 	config.train.decay_steps = 400;
 	assert_int_equal(aur_config_finish(&config), AUR_USAGE);
@@ -328,6 +346,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_file_names_the_line_and_what_to_do),
 		cmocka_unit_test(a_wrong_override_says_what_would_do),
 		cmocka_unit_test(the_last_of_two_overrides_wins),
+		cmocka_unit_test(an_overridden_length_replaces_the_others),
 		cmocka_unit_test(values_too_long_or_files_too_large_are_refused),
 		cmocka_unit_test(values_that_do_not_fit_each_other_are_refused),
 		cmocka_unit_test(micro_batches_and_leaves_follow_from_the_batch),

@@ -5,14 +5,11 @@
 
 enum { T = 8, BATCH = 12, STEPS = 9 };
 
-static struct aur_loader *loader_of(struct aur_dataset *dataset, int64_t first, int64_t count, int64_t start, int64_t depth)
+static struct aur_loader *loader_of(
+	struct aur_dataset *dataset, int64_t first, int64_t count, int64_t start, int64_t depth)
 {
-	struct aur_loader_options options = {.dataset = dataset,
-		.batch_size = BATCH,
-		.first = first,
-		.count = count,
-		.start_sample = start,
-		.depth = depth};
+	struct aur_loader_options options = {
+		.dataset = dataset, .batch_size = BATCH, .first = first, .count = count, .start_sample = start, .depth = depth};
 	struct aur_loader *loader = NULL;
 	assert_ok(aur_order_create(dataset, AUR_ORDER_SHUFFLE, 3, T, &options.order));
 	assert_ok(aur_loader_create(&options, &loader));

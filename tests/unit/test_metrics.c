@@ -3,6 +3,8 @@
 
 #include <locale.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 static void write_text(const char *path, const char *text)
 {
@@ -186,6 +188,32 @@ static void log_that_cannot_be_written_is_an_io_error(void **state)
 	aur_metrics_close(&metrics);
 }
 
+/* A limit on the size of files cuts a write as a full disk does. */
+static void line_cut_by_a_full_disk_is_taken_back(void **state)
+{
+	const char *path = in_folder(state, "log.jsonl");
+	struct aur_metrics *metrics;
+	struct aur_metrics_curve curve;
+	struct rlimit before, limit;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_ok(aur_metrics_open(path, &metrics));
+	assert_ok(aur_metrics_write_eval(metrics, 1, 2.0, 3.0));
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 70;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	const aur_status status = aur_metrics_write_eval(metrics, 2, 2.0, 3.0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(status, AUR_IO);
+	assert_ok(aur_metrics_write_eval(metrics, 3, 2.0, 2.5));
+	assert_ok(aur_metrics_write_eval(metrics, 4, 2.0, 2.25));
+	aur_metrics_close(&metrics);
+	assert_ok(aur_metrics_read(path, &curve));
+	assert_int_equal(curve.n_evals, 3);
+	assert_int_equal(curve.eval_step[1], 3);
+	aur_metrics_curve_clear(&curve);
+}
+
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
@@ -199,6 +227,7 @@ int main(void)
 		IN_FOLDER(overlong_text_is_refused_not_cut),
 		IN_FOLDER(decimal_comma_of_a_locale_stays_out),
 		IN_FOLDER(log_that_cannot_be_written_is_an_io_error),
+		IN_FOLDER(line_cut_by_a_full_disk_is_taken_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,8 +140,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_order_reaches_both_ends, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(sequential_order_walks_the_file, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(last_window_has_its_target, folder_setup, folder_teardown),
-		cmocka_unit_test_setup_teardown(block_size_beyond_the_data_is_refused_with_the_numbers, folder_setup,
-			folder_teardown),
+		cmocka_unit_test_setup_teardown(
+			block_size_beyond_the_data_is_refused_with_the_numbers, folder_setup, folder_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,7 @@ struct aur_comm {
 	int rank, size;
 	int ranks_on_node, rank_on_node;
 	size_t bucket_bytes; /* largest piece of an exchange on its way at a time */
-	aur_status agreed; /* the failure all ranks agreed on last; AUR_OK: none. Tells main who leaves together */
+	aur_status agreed;   /* the failure all ranks agreed on last; AUR_OK: none. Tells main who leaves together */
 	void *private_data;
 };
 

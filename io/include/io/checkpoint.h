@@ -26,7 +26,7 @@ enum aur_checkpoint_part { AUR_PART_PARAMS, AUR_PART_M, AUR_PART_V, AUR_CHECKPOI
 /* The loss curve kept with the weights. */
 struct aur_history {
 	int64_t n_steps; /* logged steps */
-	int64_t *step; /* owned arrays */
+	int64_t *step;   /* owned arrays */
 	double *loss;
 	int64_t n_evals;
 	int64_t *eval_step;
@@ -40,19 +40,19 @@ aur_status aur_history_add_eval(struct aur_history *history, int64_t step, doubl
 struct aur_checkpoint_meta {
 	char kind[16]; /* "checkpoint" or "model" */
 	int64_t version;
-	int64_t step; /* updates done */
+	int64_t step;    /* updates done */
 	int64_t samples; /* sequences seen: the position in the data */
 	int64_t updates; /* AdamW's t: steps that were not skipped */
 	int64_t skipped; /* steps left out for a non-finite gradient */
 	uint64_t seed;
-	int64_t ranks; /* that wrote it */
-	double val_loss; /* NaN: not evaluated */
+	int64_t ranks;        /* that wrote it */
+	double val_loss;      /* NaN: not evaluated */
 	double best_val_loss; /* of the run so far; NaN: none */
 	int64_t best_step;
 	uint64_t vocab_hash;
 	uint64_t data_hash; /* of the dataset: sizes and vocabulary */
-	char program[64]; /* version and commit */
-	char variant[96]; /* CPU variant and matrix library: what bits depend on */
+	char program[64];   /* version and commit */
+	char variant[96];   /* CPU variant and matrix library: what bits depend on */
 	char created[32];
 	char *config; /* owned: complete configuration as YAML */
 };
@@ -94,7 +94,8 @@ const char *aur_checkpoint_path(const struct aur_checkpoint *checkpoint);
 
 /* Tensors of /params, in no promised order. */
 int64_t aur_checkpoint_tensors(const struct aur_checkpoint *checkpoint);
-aur_status aur_checkpoint_tensor(const struct aur_checkpoint *checkpoint, int64_t index, struct aur_tensor_record *tensor);
+aur_status aur_checkpoint_tensor(
+	const struct aur_checkpoint *checkpoint, int64_t index, struct aur_tensor_record *tensor);
 
 /* Reads elements [begin, begin + count) of a tensor (row-major) into `out`. Fails with AUR_INPUT when the tensor is
  * missing, of another shape than `tensor` says (both are named), or damaged (Fletcher32). */

@@ -29,7 +29,8 @@ aur_status aur_file_check_input(const char *path, int64_t *bytes);
  * bytes is refused. */
 aur_status aur_file_read(const char *path, int64_t limit, char **text, size_t *bytes);
 
-/* Writes `path`.partial, fsyncs, renames it to `path`, fsyncs the folder: either the old or the new content is there. */
+/* Writes `path`.partial, fsyncs, renames it to `path`, fsyncs the folder: either the old or the new content is there.
+ */
 aur_status aur_file_write_atomic(const char *path, const void *data, size_t bytes);
 
 /* A list of owned strings. */

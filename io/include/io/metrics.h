@@ -33,12 +33,13 @@ aur_status aur_metrics_write_end(struct aur_metrics *metrics, int64_t step, cons
 
 struct aur_metrics_curve {
 	int64_t n_steps;
-	int64_t *step; /* owned arrays, ascending steps: what a resumed run did again replaces what a "start" event cut off */
+	int64_t
+		*step; /* owned arrays, ascending steps: what a resumed run did again replaces what a "start" event cut off */
 	double *loss;
 	int64_t n_evals;
 	int64_t *eval_step;
 	double *eval_train, *eval_val; /* NaN where null */
-	char end_reason[32]; /* of the last "end" event; empty: still running or killed */
+	char end_reason[32];           /* of the last "end" event; empty: still running or killed */
 };
 
 /* AUR_INPUT when missing or not such a log; a cut last line is ignored. */

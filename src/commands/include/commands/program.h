@@ -11,6 +11,9 @@ void aur_program_start(void);
 /* Passes `status` on, or AUR_USAGE when Slurm started several processes without telling them of each other. */
 aur_status aur_program_check_launcher(aur_status status);
 
+/* 1 when somebody watches standard output: a terminal with a size. mpirun gives its ranks one without. */
+int aur_program_terminal(void);
+
 /* Runs argv[1], or prints help or the version. Checks that everything printed reached standard output. */
 aur_status aur_program_run(const struct aur_command_context *context, int argc, char **argv);
 

@@ -84,7 +84,8 @@ aur_status aur_config_read(const char *path, struct aur_config *config);
 /* The same from memory; `name` is for messages. */
 aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, struct aur_config *config);
 
-/* One override, "train.batch_size=8" or "--train.batch_size=8". AUR_USAGE as above. */
+/* One override, "train.batch_size=8" or "--train.batch_size=8". One of train.steps, epochs and tokens, when not 0, sets
+ * the other two to 0. AUR_USAGE as above. */
 aur_status aur_config_override(struct aur_config *config, const char *assignment);
 
 /* Resolves what depends on other keys (micro_batch_size: batch_size / the largest power of two up to 8 that divides it)

@@ -16,26 +16,26 @@ struct aur_evaluate {
 	enum aur_split split;
 	const float *weights; /* backend memory */
 	int64_t positions, batch;
-	int64_t windows; /* how many, spread evenly over the split; 0: all */
-	int rank_zero_only; /* the other ranks wait instead of computing a share */
+	int64_t windows;                                            /* how many, spread evenly over the split; 0: all */
+	int rank_zero_only;                                         /* the other ranks wait instead of computing a share */
 	void (*progress)(void *context, int64_t done, int64_t all); /* optional, on rank 0 */
 	void *progress_context;
 };
 
 struct aur_evaluation {
-	double loss; /* nats a token: mean over windows, summed in order: the same bits on any number of ranks */
+	double loss;           /* nats a token: mean over windows, summed in order: the same bits on any number of ranks */
 	double standard_error; /* of the mean, from the spread of the windows' losses; NaN with one window */
 	int64_t windows, tokens;
 };
 
 /* Memory an evaluator needs, taken once: the windows' losses and a micro-batch of tokens. */
 struct aur_evaluator;
-aur_status aur_evaluator_create(struct aur_backend *backend, int64_t batch, int64_t positions, int64_t windows,
-	struct aur_evaluator **evaluator);
+aur_status aur_evaluator_create(
+	struct aur_backend *backend, int64_t batch, int64_t positions, int64_t windows, struct aur_evaluator **evaluator);
 void aur_evaluator_destroy(struct aur_evaluator **evaluator);
 
 /* Collective. Agrees before it exchanges. AUR_INPUT when the split has no whole window, or is damaged. */
-aur_status aur_evaluate_run(struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate,
-	struct aur_evaluation *result);
+aur_status aur_evaluate_run(
+	struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate, struct aur_evaluation *result);
 
 #endif

@@ -11,11 +11,11 @@
 struct aur_loader_options {
 	struct aur_dataset *dataset; /* borrowed; the training split belongs to the loader's thread until destroy */
 	struct aur_sample_order order;
-	int64_t batch_size; /* sequences of a step over all ranks */
-	int64_t first; /* of this rank within a batch */
-	int64_t count; /* of this rank */
+	int64_t batch_size;   /* sequences of a step over all ranks */
+	int64_t first;        /* of this rank within a batch */
+	int64_t count;        /* of this rank */
 	int64_t start_sample; /* global number of the first sequence of the first batch */
-	int64_t depth; /* batches kept ready, at least 1 */
+	int64_t depth;        /* batches kept ready, at least 1 */
 };
 
 struct aur_loader;

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A run's folder: config.yaml, log.jsonl, checkpoints/step-00001000.h5, checkpoints/best.h5, loss.svg, lock. Rank 0 alone
- * touches it. */
+/* A run's folder: config.yaml, log.jsonl, checkpoints/step-00001000.h5, checkpoints/best.h5, loss.svg, lock. Rank 0
+ * alone touches it. */
 
 enum { AUR_PATH = 4096 };
 

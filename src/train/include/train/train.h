@@ -21,9 +21,9 @@ struct aur_train_options {
 	const char *run; /* folder */
 	enum aur_resume resume;
 	const char *resume_path; /* of AUR_RESUME_FROM */
-	const char *from; /* NULL, or a checkpoint or exported model whose weights a new run starts from */
-	int64_t stop_at; /* 0, or the step after which to save and stop */
-	double max_minutes; /* 0, or when to save and stop */
+	const char *from;        /* NULL, or a checkpoint or exported model whose weights a new run starts from */
+	int64_t stop_at;         /* 0, or the step after which to save and stop */
+	double max_minutes;      /* 0, or when to save and stop */
 	void (*progress)(void *context, const struct aur_progress *progress); /* optional */
 	void *context;
 };

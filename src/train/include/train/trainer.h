@@ -22,7 +22,7 @@ struct aur_step_result {
 	double grad_norm;
 	double learning_rate;
 	int skipped; /* 1: the norm was not finite and no rank updated */
-	int stop; /* 1: some rank was told to stop */
+	int stop;    /* 1: some rank was told to stop */
 	struct aur_trainer_times times;
 };
 
@@ -35,30 +35,30 @@ struct aur_trainer {
 	struct aur_slices slices, sum_slices, loss_slices;
 	struct aur_leaf_tree tree;
 	int64_t leaves_here, micros_per_leaf; /* leaves of this rank; in fast mode one leaf of all its micro-batches */
-	int64_t local_batch; /* sequences of this rank */
-	void *memory; /* the arena in the backend's memory */
-	float *weights; /* [count] flat */
-	float *parts; /* scratch of the exchange */
-	float *gradient; /* this rank's slice of the sum */
-	float *m, *v; /* this rank's slices */
-	double *sums; /* [blocks] */
-	double *losses; /* [batch_size] */
-	int32_t *tokens, *targets; /* one micro-batch */
+	int64_t local_batch;                  /* sequences of this rank */
+	void *memory;                         /* the arena in the backend's memory */
+	float *weights;                       /* [count] flat */
+	float *parts;                         /* scratch of the exchange */
+	float *gradient;                      /* this rank's slice of the sum */
+	float *m, *v;                         /* this rank's slices */
+	double *sums;                         /* [blocks] */
+	double *losses;                       /* [batch_size] */
+	int32_t *tokens, *targets;            /* one micro-batch */
 	struct aur_step_state *state;
 	double *host_losses;
 	struct aur_adamw_segment *segments;
 	int64_t n_segments;
-	int64_t step; /* updates tried: steps done */
+	int64_t step;    /* updates tried: steps done */
 	int64_t updates; /* AdamW's t */
 	int64_t skipped, skipped_in_a_row;
-	aur_status pending; /* a failure of this rank between steps, brought to the next step's agreement */
+	aur_status pending;    /* a failure of this rank between steps, brought to the next step's agreement */
 	struct aur_arena plan; /* parts and bytes, for the log */
 };
 
 /* Checks that the number of ranks fits the batch (AUR_USAGE names the numbers that work) and takes all memory
  * (AUR_MEMORY). Not collective; agree on the result. */
-aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
-	struct aur_comm *comm, struct aur_trainer **trainer);
+aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model,
+	struct aur_backend *backend, struct aur_comm *comm, struct aur_trainer **trainer);
 void aur_trainer_destroy(struct aur_trainer **trainer);
 
 /* Collective: makes rank 0's `weights` (host memory, read on rank 0 alone) those of all ranks; m and v become zero. */
@@ -66,8 +66,8 @@ aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights);
 
 /* One step. `stop` is this rank's wish to end after it. Collective; leaves on all ranks together. AUR_DIVERGED after
  * too many steps in a row without a finite gradient. */
-aur_status aur_trainer_step(struct aur_trainer *trainer, struct aur_loader *loader, int stop,
-	struct aur_step_result *result);
+aur_status aur_trainer_step(
+	struct aur_trainer *trainer, struct aur_loader *loader, int stop, struct aur_step_result *result);
 
 /* Sequences before this rank's first in a batch. */
 int64_t aur_trainer_first_sequence(const struct aur_trainer *trainer);
