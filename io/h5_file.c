@@ -47,7 +47,7 @@ static aur_status new_file(const char *path, int writing, struct aur_h5 **file)
 	struct aur_h5 *new = calloc(1, sizeof *new);
 	if (!new)
 		return aur_fail(AUR_MEMORY, "%s: no memory to open it", path);
-	*new = (struct aur_h5){.id = -1, .library_fd = -1, .fd = -1, .advice = default_advice};
+	*new = (struct aur_h5){.id = -1, .driver_fd = -1, .fd = -1, .advice = default_advice};
 	new->path = strdup(path);
 	aur_status status = new->path ? AUR_OK : aur_fail(AUR_MEMORY, "%s: no memory for its name", path);
 	if (status == AUR_OK && writing)
@@ -80,7 +80,7 @@ static aur_status create_locked(struct aur_h5 *file)
 	const aur_status status = file->id < 0 ? aur_h5_write_failed(file) : AUR_OK;
 	H5Pclose(access);
 	AUR_TRY(status);
-	file->library_fd = library_descriptor(file->id);
+	file->driver_fd = library_descriptor(file->id);
 	return aur_h5_descriptor(file, &file->fd);
 }
 
@@ -101,12 +101,12 @@ aur_status aur_h5_create(const char *path, struct aur_h5 **file)
  * succeeds, and the real file is let go. What is left in memory is HDF5's cached metadata, freed by the close. */
 static void divert_to_memory(struct aur_h5 *file)
 {
-	if (file->library_fd < 0)
+	if (file->driver_fd < 0)
 		return;
 	const int memory = memfd_create("aurelius-abandoned", MFD_CLOEXEC);
 	if (memory < 0)
 		return;
-	dup3(memory, file->library_fd, O_CLOEXEC);
+	dup3(memory, file->driver_fd, O_CLOEXEC);
 	close(memory);
 }
 
@@ -143,7 +143,7 @@ static aur_status close_locked(struct aur_h5 *file)
 	if (status != AUR_OK)
 		divert_to_memory(file);
 	file->id = -1;
-	file->library_fd = -1;
+	file->driver_fd = -1;
 	return status;
 }
 
@@ -209,7 +209,7 @@ int64_t aur_h5_bytes(const struct aur_h5 *file)
 
 aur_status aur_h5_descriptor(const struct aur_h5 *file, int *fd)
 {
-	*fd = file->library_fd < 0 ? -1 : fcntl(file->library_fd, F_DUPFD_CLOEXEC, 0);
+	*fd = file->driver_fd < 0 ? -1 : fcntl(file->driver_fd, F_DUPFD_CLOEXEC, 0);
 	if (*fd < 0)
 		return aur_fail(AUR_IO, "%s: no descriptor for it: %s", file->path, strerror(errno));
 	return AUR_OK;
@@ -224,7 +224,7 @@ static aur_status open_locked(struct aur_h5 *file)
 	const aur_status status = file->id < 0 ? aur_h5_read_failed(file, "HDF5 header") : AUR_OK;
 	H5Pclose(access);
 	AUR_TRY(status);
-	file->library_fd = library_descriptor(file->id);
+	file->driver_fd = library_descriptor(file->id);
 	return AUR_OK;
 }
 

@@ -7,13 +7,31 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Picks the command, starts and ends MPI; the only place that prints an error, exits or aborts. */
 
+static int variable_is(const char *name, const char *value)
+{
+	const char *found = getenv(name);
+	return found && strcmp(found, value) == 0;
+}
+
+/* A shell that srun started as its only task hands its variables to every command, but MPI can start there only once:
+ * one rank does without MPI. */
+static int is_only_task_of_slurm(void)
+{
+	const char *job = getenv("PMIX_NAMESPACE");
+	return variable_is("PMI_SIZE", "1") ||
+		   (job && strncmp(job, "slurm.", strlen("slurm.")) == 0 && variable_is("SLURM_STEP_NUM_TASKS", "1"));
+}
+
 static int launched_by_mpi(void)
 {
-	return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
+	if (getenv("OMPI_COMM_WORLD_SIZE"))
+		return 1;
+	return (getenv("PMIX_RANK") || getenv("PMI_RANK")) && !is_only_task_of_slurm();
 }
 
 static aur_status open_world(int *argc, char ***argv, struct aur_comm **world)

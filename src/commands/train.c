@@ -89,6 +89,8 @@ static aur_status check_arguments(const struct train_arguments *arguments, struc
 		.stop_at = arguments->stop_at,
 		.max_minutes = arguments->max_minutes,
 	};
+	if (arguments->run[0] == '\0')
+		return aur_fail(AUR_USAGE, "--run: the name is empty");
 	if (arguments->stop_at < 0 || arguments->max_minutes < 0)
 		return aur_fail(AUR_USAGE, "train: --stop-at and --max-minutes may not be negative");
 	if (strcmp(arguments->resume, "never") == 0)
@@ -121,9 +123,9 @@ static aur_status run_training(const struct aur_command_context *context, const 
 {
 	struct aur_config config;
 	struct aur_train_options train;
-	aur_status status = build_config(arguments, options, &config);
+	aur_status status = check_arguments(arguments, &train);
 	if (status == AUR_OK)
-		status = check_arguments(arguments, &train);
+		status = build_config(arguments, options, &config);
 	AUR_TRY(aur_comm_agree(context->world, status));
 	aur_log_set_sink(context->rank == 0 ? print_line : NULL);
 	if (context->terminal && context->rank == 0)

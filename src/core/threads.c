@@ -25,12 +25,20 @@ static int widen_mask(void)
 	return cores_in_mask();
 }
 
+/* A Slurm job may use no more cores of the node than it was given, though the kernel would often grant them all. */
+static int limit_to_job(int cores)
+{
+	const char *given = getenv("SLURM_JOB_ID") ? getenv("SLURM_CPUS_ON_NODE") : NULL;
+	const int count = given ? atoi(given) : 0;
+	return count > 0 && count < cores ? count : cores;
+}
+
 void aur_threads_setup(struct aur_threads *threads)
 {
 	cpu_set_t original;
 	const int original_known = sched_getaffinity(0, sizeof original, &original) == 0;
 	threads->confined_to = cores_in_mask();
-	threads->cores = widen_mask();
+	threads->cores = limit_to_job(widen_mask());
 	const int ranks = threads->ranks_on_node > 0 ? threads->ranks_on_node : 1;
 	const int share = threads->cores / ranks > 0 ? threads->cores / ranks : 1;
 	threads->threads = threads->requested > 0 ? threads->requested : share;

@@ -18,12 +18,12 @@ static void setup_threads(struct aur_run *run)
 	threads->ranks_on_node = run->comm->ranks_on_node;
 	aur_threads_setup(threads);
 	if (threads->confined)
-		aur_warn("%d threads share %d cores: the launcher confines this rank (mpirun --bind-to none lifts it), or "
-				 "system.threads asks for too many",
+		aur_warn("%d threads share %d cores: the launcher confines this rank (mpirun --bind-to none or srun "
+				 "--cpus-per-task lifts it), or system.threads asks for too many",
 			threads->threads, threads->cores);
 	else if (threads->widened)
 		aur_info("the launcher bound this rank to %d of %d cores; it now uses %d threads on all of them (mpirun "
-				 "--bind-to none avoids this)",
+				 "--bind-to none or srun --cpu-bind=none avoids this)",
 			threads->confined_to, threads->cores, threads->threads);
 }
 

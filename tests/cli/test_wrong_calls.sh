@@ -13,6 +13,7 @@ printf 'the mind' >short.txt
 wrong 2 "no command" "$aurelius"
 wrong 2 "did you mean train" "$aurelius" trian
 wrong 2 "unknown command" "$aurelius" zzzzzzzz
+wrong 2 "the name is empty" "$aurelius" train --config c.yaml --run ""
 wrong 2 "unknown" "$aurelius" --no-such-option
 
 # ---- options ----
