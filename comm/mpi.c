@@ -1,6 +1,7 @@
 #include "comm/mpi.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,4 +322,13 @@ aur_status aur_comm_mpi_create(MPI_Comm group, struct aur_comm **comm)
 	if (status != AUR_OK)
 		aur_comm_close(comm);
 	return status;
+}
+
+void aur_comm_mpi_version(char *text, size_t bytes)
+{
+	char version[MPI_MAX_LIBRARY_VERSION_STRING] = "unknown";
+	int length = 0;
+	MPI_Get_library_version(version, &length);
+	/* Behind the first comma or line end stand packagers and dates. */
+	snprintf(text, bytes, "%.*s", (int)strcspn(version, ",\n"), version);
 }

@@ -27,6 +27,18 @@ void aur_hdf5_start(void)
 	pthread_once(&once, start_library);
 }
 
+void aur_hdf5_version(char *version, size_t bytes, int *thread_safe)
+{
+	unsigned major = 0, minor = 0, release = 0;
+	hbool_t safe = 0;
+	aur_h5_lock();
+	H5get_libversion(&major, &minor, &release);
+	H5is_library_threadsafe(&safe);
+	aur_h5_unlock();
+	snprintf(version, bytes, "%u.%u.%u", major, minor, release);
+	*thread_safe = safe != 0;
+}
+
 void aur_h5_lock(void)
 {
 	/* A thread-safe HDF5 keeps an error stack, and whether to print it, for each thread. */

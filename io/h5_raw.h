@@ -13,7 +13,7 @@ struct aur_h5 {
 	char *partial;      /* what is being written; NULL when reading */
 	const char *advice; /* what to do about damage */
 	int64_t bytes;      /* the file's length when it was opened for reading */
-	int driver_fd;     /* HDF5's own descriptor; borrowed */
+	int driver_fd;      /* HDF5's own descriptor; borrowed */
 	int fd;             /* a duplicate of it: fsync through it sees every write's error; -1 when reading */
 };
 

@@ -79,7 +79,9 @@ int main(int argc, char **argv)
 	aur_backend_register(&aur_cpu_factory);
 	aur_status status = open_world(&argc, &argv, &world);
 	if (status == AUR_OK) {
-		const struct aur_command_context context = {world->rank, world->size, world, aur_program_terminal()};
+		char library[128];
+		aur_comm_mpi_version(library, sizeof library);
+		const struct aur_command_context context = {world->rank, world->size, world, aur_program_terminal(), library};
 		status = aur_program_run(&context, argc, argv);
 	}
 	const int together = leave_together(world, status);

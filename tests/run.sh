@@ -36,7 +36,7 @@ for argument in "$@"; do
 		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo
 			"-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;--quiet;--error-exitcode=9;--leak-check=full;--errors-for-leak-kinds=definite;--show-leak-kinds=definite")
 		pass+=(-L unit --timeout 1200)
-		export OMP_NUM_THREADS=2
+		export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 		command -v valgrind >/dev/null || fail "valgrind is missing (launch/install-deps.sh --dev installs it)"
 		;;
 	-h | --help)

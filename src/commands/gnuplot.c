@@ -154,6 +154,17 @@ aur_status aur_gnuplot_check_path(const char *path)
 	return AUR_OK;
 }
 
+void aur_gnuplot_write_quoted(FILE *script, const char *text)
+{
+	fputc('\'', script);
+	for (; *text; text++) {
+		if (*text == '\'')
+			fputc('\'', script);
+		fputc((unsigned char)*text < ' ' ? '?' : *text, script);
+	}
+	fputc('\'', script);
+}
+
 static aur_status run_into(const char *partial, const char *terminal, const char *script, size_t bytes)
 {
 	char *whole = NULL;

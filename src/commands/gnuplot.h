@@ -4,11 +4,15 @@
 #include "core/status.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 /* Drawings by gnuplot as a child process. */
 
 /* AUR_USAGE unless the name ends in .svg or .png and can stand in a script. For checking before any work is done. */
 aur_status aur_gnuplot_check_path(const char *path);
+
+/* Writes `text` as a single quoted string of gnuplot: a quote is doubled, what would end the line becomes '?'. */
+void aur_gnuplot_write_quoted(FILE *script, const char *text);
 
 /* Runs gnuplot on a script of `bytes` bytes; its settings files are not read. AUR_IO when gnuplot is missing (the
  * message says how to install it) or ends with an error (the message is gnuplot's own). */

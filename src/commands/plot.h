@@ -27,4 +27,8 @@ aur_status aur_plot_draw(const struct aur_plot_curve *curves, int64_t n, const c
 /* The same from what `runs` name: run folders (their log.jsonl) or checkpoints (their history). AUR_INPUT. */
 aur_status aur_plot_runs(const char *const *runs, int64_t n, const char *out);
 
+/* The colour ("#0072b2") and gnuplot's dash type of one of many curves in a picture. */
+const char *aur_plot_colour(int64_t curve);
+int aur_plot_dashes(int64_t curve);
+
 #endif

@@ -18,13 +18,13 @@ static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7"
 
 enum { COLOURS = sizeof colours / sizeof *colours };
 
-static const char *colour_of(int64_t curve)
+const char *aur_plot_colour(int64_t curve)
 {
 	return colours[curve % COLOURS];
 }
 
 /* Where colours come again, the lines are dashed. */
-static int dashes_of(int64_t curve)
+int aur_plot_dashes(int64_t curve)
 {
 	return (int)(curve / COLOURS) % 5 + 1;
 }
@@ -104,22 +104,10 @@ static void write_data(FILE *script, const struct aur_plot_curve *curves, int64_
 
 /* ---- words ---- */
 
-/* A single quoted string of gnuplot: a quote is doubled, and what would end the line becomes a question mark. */
-static void write_quoted(FILE *script, const char *text)
-{
-	fputc('\'', script);
-	for (; *text; text++) {
-		if (*text == '\'')
-			fputc('\'', script);
-		fputc((unsigned char)*text < ' ' ? '?' : *text, script);
-	}
-	fputc('\'', script);
-}
-
 static void write_legend(FILE *script, const char *text)
 {
 	fprintf(script, " title ");
-	write_quoted(script, text);
+	aur_gnuplot_write_quoted(script, text);
 }
 
 /* 0 at the first step of the curve, 1 at its last. */
@@ -166,11 +154,11 @@ static void write_frame(FILE *script, const struct aur_plot_curve *curves, int64
 					"set key above center horizontal samplen 2.5 spacing 1.2\n");
 	if (title) {
 		fprintf(script, "set title ");
-		write_quoted(script, title);
+		aur_gnuplot_write_quoted(script, title);
 		fprintf(script, "\n");
 	}
 	if (n == 1)
-		write_best_label(script, &curves[0].losses, colour_of(1));
+		write_best_label(script, &curves[0].losses, aur_plot_colour(1));
 }
 
 /* ---- lines ---- */
@@ -194,7 +182,7 @@ static void plot_validation(FILE *script, int64_t i, const struct aur_metrics_cu
 	fprintf(script,
 		"$val%" PRId64
 		" using 1:2 with linespoints linewidth 2.2 dashtype %d pointtype 7 pointsize %g linecolor rgb '%s'",
-		i, dashes_of(i), mark_size(losses), colour);
+		i, aur_plot_dashes(i), mark_size(losses), colour);
 	write_legend(script, legend);
 	begin_element(script, elements);
 	fprintf(script,
@@ -217,11 +205,11 @@ static void plot_only_curve(FILE *script, const struct aur_metrics_curve *losses
 	if (has_finite(losses->eval_train, losses->n_evals)) {
 		begin_element(script, elements);
 		fprintf(script, "$train0 using 1:2 with linespoints linewidth 1.8 pointtype 7 pointsize %g linecolor rgb '%s'",
-			mark_size(losses), colour_of(0));
+			mark_size(losses), aur_plot_colour(0));
 		write_legend(script, "training, evaluated");
 	}
 	if (best_eval(losses) >= 0)
-		plot_validation(script, 0, losses, colour_of(1), "validation", elements);
+		plot_validation(script, 0, losses, aur_plot_colour(1), "validation", elements);
 }
 
 /* One line of the legend for each run: its validation loss, or its training loss where there is no other. */
@@ -233,15 +221,15 @@ static void plot_one_of_several(FILE *script, int64_t i, const struct aur_plot_c
 	char legend[512];
 	if (has_finite(losses->loss, losses->n_steps)) {
 		begin_element(script, elements);
-		fprintf(
-			script, "$steps%" PRId64 " using 1:2 with lines linewidth 1 linecolor rgb '#77%s'", i, colour_of(i) + 1);
+		fprintf(script, "$steps%" PRId64 " using 1:2 with lines linewidth 1 linecolor rgb '#77%s'", i,
+			aur_plot_colour(i) + 1);
 		write_legend(script, best < 0 ? name : "");
 	}
 	if (best < 0)
 		return;
 	snprintf(
 		legend, sizeof legend, "%s: best %.4f at step %" PRId64, name, losses->eval_val[best], losses->eval_step[best]);
-	plot_validation(script, i, losses, colour_of(i), legend, elements);
+	plot_validation(script, i, losses, aur_plot_colour(i), legend, elements);
 }
 
 static aur_status write_script(FILE *script, const struct aur_plot_curve *curves, int64_t n, const char *title)

@@ -27,6 +27,9 @@ static const struct command_entry commands[] = {
 	{"plot", aur_command_plot, "draw the loss curves of runs"},
 	{"inspect", aur_command_inspect, "say what a dataset, checkpoint or run holds"},
 	{"export", aur_command_export, "write a model without its optimizer state"},
+	{"sweep", aur_command_sweep, "train a grid of configurations and compare them"},
+	{"plan", aur_command_plan, "memory, time and traffic of a training before it runs"},
+	{"doctor", aur_command_doctor, "what this machine has, can do, and lacks"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -111,7 +114,7 @@ static aur_status dispatch(const struct aur_command_context *context, int argc, 
 /* Only training is the work of several ranks. */
 static int is_for_all_ranks(int argc, char **argv)
 {
-	if (argc < 2 || strcmp(argv[1], "train") != 0)
+	if (argc < 2 || (strcmp(argv[1], "train") != 0 && strcmp(argv[1], "sweep") != 0))
 		return 0;
 	for (int i = 2; i < argc; i++)
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)

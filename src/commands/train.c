@@ -2,6 +2,7 @@
 
 #include "comm/comm.h"
 #include "config/config.h"
+#include "configure.h"
 #include "core/log.h"
 #include "io/file.h"
 #include "options.h"
@@ -71,13 +72,7 @@ static aur_status build_config(
 {
 	aur_config_defaults(config);
 	AUR_TRY(read_config_file(arguments, config));
-	if (arguments->data) {
-		if (strlen(arguments->data) >= sizeof config->data.train)
-			return aur_fail(AUR_USAGE, "--data: the list is longer than %zu bytes", sizeof config->data.train - 1);
-		snprintf(config->data.train, sizeof config->data.train, "%s", arguments->data);
-	}
-	for (int i = 0; i < options->n_overrides; i++)
-		AUR_TRY(aur_config_override(config, options->overrides[i]));
+	AUR_TRY(aur_configure(config, arguments->data, options->overrides, options->n_overrides));
 	return aur_config_finish(config);
 }
 

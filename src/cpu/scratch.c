@@ -57,6 +57,10 @@ aur_status aur_cpu_reserve(struct aur_backend *backend, const struct aur_backend
 	struct aur_cpu *cpu = aur_cpu_of(backend);
 	const struct aur_cpu_scratch scratch = largest(limits);
 	const int threads = omp_get_max_threads();
+	if (bytes)
+		*bytes = scratch.shared + scratch.per_thread * (size_t)threads;
+	if (limits->count_only)
+		return AUR_OK;
 	release_both(cpu);
 	AUR_TRY(take_both(cpu, scratch, threads));
 	cpu->limits = *limits;
@@ -64,8 +68,6 @@ aur_status aur_cpu_reserve(struct aur_backend *backend, const struct aur_backend
 #pragma omp parallel num_threads(threads)
 	memset(cpu->per_thread + (size_t)omp_get_thread_num() * scratch.per_thread, 0, scratch.per_thread);
 	memset(cpu->shared, 0, scratch.shared);
-	if (bytes)
-		*bytes = scratch.shared + scratch.per_thread * (size_t)threads;
 	return AUR_OK;
 }
 

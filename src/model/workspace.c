@@ -49,7 +49,7 @@ static void carve_workspace(void *owner, struct aur_arena *arena)
 	workspace->model->ops->carve(workspace, arena);
 }
 
-static aur_status reserve_scratch(const struct aur_workspace *workspace, size_t *bytes)
+static aur_status reserve_scratch(const struct aur_workspace *workspace, int count_only, size_t *bytes)
 {
 	const struct aur_model *model = workspace->model;
 	struct aur_backend_limits limits = {
@@ -58,6 +58,7 @@ static aur_status reserve_scratch(const struct aur_workspace *workspace, size_t 
 		.vocabulary = model->config.vocab_size,
 		.parameters = model->parameters.count,
 		.training = workspace->training,
+		.count_only = count_only,
 	};
 	model->ops->limits(model, &limits);
 	return workspace->backend->ops->reserve(workspace->backend, &limits, bytes);
@@ -69,6 +70,15 @@ static aur_status check_request(const struct aur_model *model, int64_t batch, in
 		return aur_fail(AUR_SHAPE, "workspace: %lld sequences of %lld tokens where model.block_size is %lld",
 			(long long)batch, (long long)positions, (long long)model->config.block_size);
 	return AUR_OK;
+}
+
+/* The scratch memory is the backend's own: it is only counted here. */
+static void say_used(struct aur_arena *plan, const struct aur_arena *used, size_t scratch)
+{
+	*plan = *used;
+	plan->base = NULL;
+	plan->size = 0;
+	aur_arena_take(plan, "scratch", scratch);
 }
 
 aur_status aur_workspace_create(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
@@ -87,18 +97,31 @@ aur_status aur_workspace_create(const struct aur_model *model, struct aur_backen
 	aur_status status = AUR_OK;
 	AUR_TRY_CLEANUP(model->ops->prepare(created));
 	AUR_TRY_CLEANUP(aur_model_take_memory(backend, "activations", carve_workspace, created, &created->memory, &used));
-	AUR_TRY_CLEANUP(reserve_scratch(created, &scratch));
-	if (plan) {
-		/* The scratch memory is the backend's own: it is only counted here. */
-		*plan = used;
-		plan->base = NULL;
-		plan->size = 0;
-		aur_arena_take(plan, "scratch", scratch);
-	}
+	AUR_TRY_CLEANUP(reserve_scratch(created, 0, &scratch));
+	if (plan)
+		say_used(plan, &used, scratch);
 	*workspace = created;
 	return AUR_OK;
 cleanup:
 	aur_workspace_destroy(&created);
+	return status;
+}
+
+aur_status aur_workspace_plan(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
+	int64_t positions, int training, struct aur_arena *plan)
+{
+	struct aur_workspace described = {
+		.model = model, .backend = backend, .batch = batch, .positions = positions, .training = training};
+	struct aur_arena used = {0};
+	size_t scratch = 0;
+	aur_status status;
+	AUR_TRY(check_request(model, batch, positions));
+	AUR_TRY_CLEANUP(model->ops->prepare(&described));
+	carve_workspace(&described, &used);
+	AUR_TRY_CLEANUP(reserve_scratch(&described, 1, &scratch));
+	say_used(plan, &used, scratch);
+cleanup:
+	model->ops->discard(&described);
 	return status;
 }
 

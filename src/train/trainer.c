@@ -143,22 +143,57 @@ static void make_slices(struct aur_trainer *trainer)
 	trainer->tree.n_buffers = aur_leaf_tree_buffers(trainer->leaves_here);
 }
 
+/* The rank's share of the batch and of the arenas: all that its memory depends on. */
+static aur_status share_work(struct aur_trainer *trainer)
+{
+	AUR_TRY(check_ranks(trainer->config, trainer->comm->size));
+	share_batch(trainer);
+	make_slices(trainer);
+	return AUR_OK;
+}
+
+static void add_to_plan(struct aur_arena *plan, const struct aur_arena *more)
+{
+	for (int i = 0; i < more->n_parts && plan->n_parts < AUR_ARENA_PARTS; i++)
+		plan->parts[plan->n_parts++] = more->parts[i];
+	plan->used += more->used;
+}
+
 static aur_status create(struct aur_trainer *trainer)
 {
 	const struct aur_config *config = trainer->config;
-	AUR_TRY(check_ranks(config, trainer->comm->size));
-	share_batch(trainer);
-	make_slices(trainer);
+	AUR_TRY(share_work(trainer));
 	AUR_TRY(make_segments(trainer));
 	AUR_TRY(take_memory(trainer));
 	struct aur_arena activations = {0};
 	AUR_TRY(aur_workspace_create(trainer->model, trainer->backend, config->train.micro_batch_size,
 		config->model.block_size, 1, &trainer->workspace, &activations));
 	say_plan("and for a micro-batch", &activations);
-	for (int i = 0; i < activations.n_parts && trainer->plan.n_parts < AUR_ARENA_PARTS; i++)
-		trainer->plan.parts[trainer->plan.n_parts++] = activations.parts[i];
-	trainer->plan.used += activations.used;
+	add_to_plan(&trainer->plan, &activations);
 	return AUR_OK;
+}
+
+aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
+	int ranks, struct aur_arena *plan)
+{
+	struct aur_comm comm = {.size = ranks};
+	struct aur_trainer *trainer = calloc(1, sizeof *trainer);
+	*plan = (struct aur_arena){0};
+	if (!trainer)
+		return aur_fail(AUR_MEMORY, "plan: no memory");
+	*trainer = (struct aur_trainer){.config = config, .model = model, .backend = backend, .comm = &comm};
+	struct aur_arena activations = {0};
+	aur_status status;
+	AUR_TRY_CLEANUP(share_work(trainer));
+	while (aur_slice_length(&trainer->slices, comm.rank) < trainer->slices.longest)
+		comm.rank++;
+	carve(trainer, plan);
+	AUR_TRY_CLEANUP(
+		aur_workspace_plan(model, backend, config->train.micro_batch_size, config->model.block_size, 1, &activations));
+	add_to_plan(plan, &activations);
+cleanup:
+	free(trainer);
+	return status;
 }
 
 aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model,

@@ -7,7 +7,7 @@ holds "$out" "commit" "--version"
 holds "$out" "backends: cpu" "--version"
 good "$aurelius" --help
 help=$out
-for command in prepare train eval generate tokenize plot inspect export; do
+for command in prepare train eval generate tokenize plot inspect export sweep plan doctor; do
 	holds "$help" "$command" "--help"
 	good "$aurelius" "$command" --help
 	holds "$out" "usage: aurelius $command" "$command --help"

@@ -17,7 +17,7 @@ wrong 2 "the name is empty" "$aurelius" train --config c.yaml --run ""
 wrong 2 "unknown" "$aurelius" --no-such-option
 
 # ---- options ----
-for command in prepare train eval generate tokenize plot inspect export; do
+for command in prepare train eval generate tokenize plot inspect export sweep plan doctor; do
 	wrong 2 "unknown option --zzzz" "$aurelius" "$command" --zzzz
 done
 wrong 2 "did you mean --json" "$aurelius" eval run --jsn

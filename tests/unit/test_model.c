@@ -113,8 +113,10 @@ static void check_accumulation(struct aur_model_config config)
 		batch = one_sequence(&rig, i, one);
 		assert_int_equal(aur_model_run(rig.workspace, &batch), AUR_OK);
 	}
-	/* The order of a few fp32 additions differs. */
-	assert_true(distance(one, rig.gradients, rig.count) < 1e-6);
+	/* The library of matrix products may add in another order for another number of rows: its sums of up to 1536 terms
+	 * then differ by about sqrt(1536) roundings of fp32, 2e-6 (1.35e-6 was seen). A contribution that is lost or
+	 * counted twice differs by far more. */
+	assert_true(distance(one, rig.gradients, rig.count) < 4e-6);
 	free(one);
 	clear_rig(&rig);
 }

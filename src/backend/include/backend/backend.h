@@ -51,6 +51,7 @@ struct aur_backend_limits {
 	int64_t batch, positions, width, heads, mlp_width, vocabulary;
 	int64_t parameters; /* elements of the largest flat arena */
 	int training;       /* 0: no backward pass will be asked for */
+	int count_only;     /* 1: reserve() only says how many bytes it would take */
 };
 
 /* out[b,t] = dropout(wte[token[b,t]] + wpe[first_position + t])

@@ -7,14 +7,15 @@ struct aur_comm;
 
 /* What main knows and every command is given. */
 struct aur_command_context {
-	int rank, size;         /* MPI's; 0 and 1 without mpirun */
-	struct aur_comm *world; /* borrowed; NULL where main has not opened one */
-	int terminal;           /* 1: standard output is a terminal, so progress bars may be drawn */
+	int rank, size;          /* MPI's; 0 and 1 without mpirun */
+	struct aur_comm *world;  /* borrowed; NULL where main has not opened one */
+	int terminal;            /* 1: standard output is a terminal, so progress bars may be drawn */
+	const char *mpi_library; /* its name and version; NULL where main has not asked */
 };
 
 /* A command: argv[0] is its name, the rest its options. Prints its results to standard output and returns why it could
  * not; --help prints the usage and is AUR_OK. The commands that do not train run on rank 0 alone and are done at once
- * on the others. */
+ * on the others; train and sweep are collective. */
 typedef aur_status (*aur_command)(const struct aur_command_context *context, int argc, char **argv);
 
 aur_status aur_command_prepare(const struct aur_command_context *context, int argc, char **argv);
@@ -25,5 +26,8 @@ aur_status aur_command_tokenize(const struct aur_command_context *context, int a
 aur_status aur_command_plot(const struct aur_command_context *context, int argc, char **argv);
 aur_status aur_command_inspect(const struct aur_command_context *context, int argc, char **argv);
 aur_status aur_command_export(const struct aur_command_context *context, int argc, char **argv);
+aur_status aur_command_sweep(const struct aur_command_context *context, int argc, char **argv);
+aur_status aur_command_plan(const struct aur_command_context *context, int argc, char **argv);
+aur_status aur_command_doctor(const struct aur_command_context *context, int argc, char **argv);
 
 #endif

@@ -59,6 +59,11 @@ struct aur_workspace;
  * parts and bytes. AUR_MEMORY names the part that is largest. One workspace a backend. */
 aur_status aur_workspace_create(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
 	int64_t positions, int training, struct aur_workspace **workspace, struct aur_arena *plan);
+
+/* What aur_workspace_create would take, without taking it. */
+aur_status aur_workspace_plan(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
+	int64_t positions, int training, struct aur_arena *plan);
+
 void aur_workspace_destroy(struct aur_workspace **workspace);
 
 /* One micro-batch, all pointers in the backend's memory. */

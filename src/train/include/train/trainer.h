@@ -61,6 +61,11 @@ aur_status aur_trainer_create(const struct aur_config *config, const struct aur_
 	struct aur_backend *backend, struct aur_comm *comm, struct aur_trainer **trainer);
 void aur_trainer_destroy(struct aur_trainer **trainer);
 
+/* What aur_trainer_create would take on one of `ranks` ranks, part by part, without taking it: on the rank with the
+ * longest slice. AUR_USAGE when the number of ranks does not fit, AUR_MEMORY. */
+aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
+	int ranks, struct aur_arena *plan);
+
 /* Collective: makes rank 0's `weights` (host memory, read on rank 0 alone) those of all ranks; m and v become zero. */
 aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights);
 

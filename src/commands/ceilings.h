@@ -1,0 +1,24 @@
+#ifndef AUR_COMMANDS_CEILINGS_H
+#define AUR_COMMANDS_CEILINGS_H
+
+#include "backend/backend.h"
+#include "core/status.h"
+
+/* What this machine can do at best, measured now: what plans are made from and what training is compared with. Each
+ * measurement is repeated for a fraction of a second and its best time counts: other programs only make it slower. */
+
+/* Sets OpenMP to `threads` (0: the cores this process may use) and returns what it was set to. */
+int aur_ceiling_threads(int threads);
+
+/* FLOPs a second of fp32 matrix products of 1024 x 1024 matrices by the backend's linear operation, on the threads set.
+ * About 0.3 s. AUR_MEMORY. */
+aur_status aur_ceiling_product(struct aur_backend *backend, double *flops_per_s);
+
+/* Bytes a second, read and written, of the backend's copy of 64 MiB, on the threads set. About 0.2 s. AUR_MEMORY. */
+aur_status aur_ceiling_copy(struct aur_backend *backend, double *bytes_per_s);
+
+/* Bytes a second of writing up to `bytes` to a new file in `folder` and bringing it to the disk by fsync; stops writing
+ * after two seconds. The file has no name that is left behind. AUR_IO. */
+aur_status aur_ceiling_disk(const char *folder, size_t bytes, double *bytes_per_s);
+
+#endif

@@ -1,0 +1,373 @@
+#include "ceilings.h"
+#include "comm/slices.h"
+#include "commands/commands.h"
+#include "configure.h"
+#include "describe.h"
+#include "loaded_model.h"
+#include "machine.h"
+#include "options.h"
+#include "report.h"
+#include "train/dataset.h"
+#include "train/model_file.h"
+#include "train/trainer.h"
+#include "trial.h"
+
+#include <stdio.h>
+
+struct plan_arguments {
+	const char *config, *data;
+	int64_t ranks, ranks_per_node, vocab_size;
+	double link_gbs;
+	int json;
+};
+
+struct ceilings {
+	double product, copy; /* of one rank: FLOPs and bytes a second */
+};
+
+struct plan {
+	const struct plan_arguments *arguments;
+	struct aur_config config;
+	struct aur_model_config model_config;
+	struct aur_model *model;
+	struct aur_backend *backend;
+	struct aur_machine machine;
+	int64_t ranks_here, program_bytes;
+	struct ceilings ceilings;
+	int threads;
+	json_t *report;
+};
+
+/* ---- what is planned ---- */
+
+static aur_status check_arguments(const struct plan_arguments *arguments)
+{
+	if (arguments->ranks < 1 || arguments->ranks > AUR_MAX_RANKS)
+		return aur_fail(
+			AUR_USAGE, "--ranks: %lld is out of range, use 1 to %d", (long long)arguments->ranks, (int)AUR_MAX_RANKS);
+	if (arguments->ranks_per_node < 0 || arguments->ranks_per_node > arguments->ranks)
+		return aur_fail(AUR_USAGE, "--ranks-per-node: %lld is out of range, use 1 to --ranks %lld",
+			(long long)arguments->ranks_per_node, (long long)arguments->ranks);
+	if (arguments->link_gbs < 0)
+		return aur_fail(AUR_USAGE, "--link-gbs: %g is out of range, use a number above 0", arguments->link_gbs);
+	if (arguments->vocab_size < 0 || arguments->vocab_size > INT32_MAX)
+		return aur_fail(AUR_USAGE, "--vocab-size: %lld is out of range", (long long)arguments->vocab_size);
+	return AUR_OK;
+}
+
+/* From --vocab-size, or the dataset that --data or data.train names. */
+static aur_status find_vocabulary(const struct plan *plan, int64_t *size)
+{
+	struct aur_dataset *dataset = NULL;
+	*size = plan->arguments->vocab_size;
+	if (*size > 0)
+		return AUR_OK;
+	if (!plan->config.data.train[0])
+		return aur_fail(AUR_USAGE, "plan: the vocabulary is not known: give --data FILE.h5 or --vocab-size N");
+	AUR_TRY(aur_dataset_open(plan->config.data.train, plan->config.data.val, &dataset));
+	*size = aur_dataset_vocab(dataset)->size;
+	aur_dataset_close(&dataset);
+	return AUR_OK;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* All ranks on this machine as far as it has cores for them, unless it is said. */
+static void share_machine(struct plan *plan)
+{
+	const int cores = aur_ceiling_threads(0);
+	plan->ranks_here = plan->arguments->ranks_per_node;
+	if (plan->ranks_here == 0)
+		plan->ranks_here = smaller(plan->arguments->ranks, cores);
+	const int64_t share = cores / plan->ranks_here > 0 ? cores / plan->ranks_here : 1;
+	plan->threads = aur_ceiling_threads((int)(plan->config.system.threads > 0 ? plan->config.system.threads : share));
+}
+
+/* All ranks of this machine share its memory; its cores are divided among them. */
+static aur_status measure(struct plan *plan)
+{
+	struct ceilings *ceilings = &plan->ceilings;
+	AUR_TRY(aur_ceiling_product(plan->backend, &ceilings->product));
+	aur_ceiling_threads(0);
+	const aur_status status = aur_ceiling_copy(plan->backend, &ceilings->copy);
+	aur_ceiling_threads(plan->threads);
+	ceilings->copy /= (double)plan->ranks_here;
+	return status;
+}
+
+static aur_status open_plan(struct plan *plan, const struct aur_options *options)
+{
+	int64_t vocabulary = 0;
+	aur_config_defaults(&plan->config);
+	AUR_TRY(aur_config_read(plan->arguments->config, &plan->config));
+	AUR_TRY(aur_configure(&plan->config, plan->arguments->data, options->overrides, options->n_overrides));
+	AUR_TRY(aur_config_finish(&plan->config));
+	AUR_TRY(find_vocabulary(plan, &vocabulary));
+	aur_model_config_from(&plan->config, vocabulary, &plan->model_config);
+	AUR_TRY(aur_model_create(&plan->model_config, &plan->model));
+	share_machine(plan);
+	AUR_TRY(aur_backend_open("auto", &plan->backend));
+	AUR_TRY(measure(plan));
+	/* By now the libraries hold the buffers that they take when they are first used. */
+	plan->program_bytes = aur_machine_resident();
+	return AUR_OK;
+}
+
+static void describe_model(struct plan *plan)
+{
+	json_t *section = aur_report_section(plan->report, "training");
+	aur_describe_text(section, "model", plan->model_config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt");
+	aur_describe_integer(section, "parameters", aur_model_parameters(plan->model)->elements);
+	aur_describe_integer(section, "vocabulary", plan->model_config.vocab_size);
+	aur_describe_integer(section, "tokens_a_step", plan->config.train.batch_size * plan->config.model.block_size);
+	aur_describe_integer(section, "ranks", plan->arguments->ranks);
+	aur_describe_integer(section, "ranks_on_this_machine", plan->ranks_here);
+	aur_describe_integer(section, "threads_a_rank", plan->threads);
+	aur_describe_text(section, "backend", plan->backend->variant);
+}
+
+/* ---- memory ---- */
+
+/* What a rank holds at most, and when: while it trains, or rank 0 while it saves, or at the start, when the weights are
+ * there twice but the micro-batch's memory has not been touched. */
+struct memory {
+	struct aur_arena arena;
+	int64_t start, saving, total;
+};
+
+static aur_status memory_of(const struct plan *plan, int64_t micro_batch, struct memory *memory)
+{
+	struct aur_config config = plan->config;
+	struct aur_arena activations;
+	const struct aur_parameters *parameters = aur_model_parameters(plan->model);
+	int64_t largest = 0;
+	config.train.micro_batch_size = micro_batch;
+	AUR_TRY(aur_trainer_plan(&config, plan->model, plan->backend, (int)plan->arguments->ranks, &memory->arena));
+	AUR_TRY(aur_workspace_plan(plan->model, plan->backend, micro_batch, config.model.block_size, 1, &activations));
+	for (int64_t i = 0; i < parameters->n_items; i++)
+		largest = parameters->items[i].count > largest ? parameters->items[i].count : largest;
+	const int64_t micro = (int64_t)activations.used, all = (int64_t)memory->arena.used;
+	memory->saving = 2 * largest * (int64_t)sizeof(float);
+	const int64_t initial = parameters->count * (int64_t)sizeof(float) - micro;
+	memory->start = initial > memory->saving ? initial : 0;
+	memory->total = plan->program_bytes + all + (memory->start > 0 ? memory->start : memory->saving);
+	return AUR_OK;
+}
+
+static void part_key(const char *name, char *key, size_t bytes)
+{
+	snprintf(key, bytes, "%s_mb", name);
+	for (; *key; key++)
+		if (*key == ' ')
+			*key = '_';
+}
+
+static aur_status plan_memory(struct plan *plan)
+{
+	struct memory memory;
+	char key[64];
+	AUR_TRY(memory_of(plan, plan->config.train.micro_batch_size, &memory));
+	json_t *section = aur_report_section(plan->report, "memory_of_a_rank");
+	for (int i = 0; i < memory.arena.n_parts; i++) {
+		part_key(memory.arena.parts[i].name, key, sizeof key);
+		const double before = json_number_value(json_object_get(section, key));
+		aur_report_rounded(section, key, before + (double)memory.arena.parts[i].bytes * 1e-6, 6);
+	}
+	aur_report_rounded(section, "trainer_mb", (double)memory.arena.used * 1e-6, 6);
+	aur_report_rounded(section, "program_and_libraries_mb", (double)plan->program_bytes * 1e-6, 6);
+	if (memory.start > 0)
+		aur_report_rounded(section, "more_at_the_start_mb", (double)memory.start * 1e-6, 6);
+	else
+		aur_report_rounded(section, "saving_a_checkpoint_mb", (double)memory.saving * 1e-6, 6);
+	aur_report_rounded(section, "peak_mb", (double)memory.total * 1e-6, 6);
+	return AUR_OK;
+}
+
+/* Every divisor of the batch that the ranks can share is tried: the plan costs nothing. */
+static aur_status plan_micro_batch(struct plan *plan)
+{
+	const int64_t batch = plan->config.train.batch_size;
+	int64_t most = 0;
+	for (int64_t micro = 1; micro <= batch; micro++) {
+		struct memory memory;
+		if (batch % micro != 0)
+			continue;
+		const aur_status status = memory_of(plan, micro, &memory);
+		if (status != AUR_OK && status != AUR_USAGE)
+			return status;
+		if (status == AUR_OK && memory.total * plan->ranks_here <= plan->machine.free_bytes)
+			most = micro;
+		aur_error_clear();
+	}
+	json_t *section = aur_report_section(plan->report, "this_machine");
+	aur_report_rounded(section, "free_memory_mb", (double)plan->machine.free_bytes * 1e-6, 6);
+	aur_describe_integer(section, "micro_batch_size", plan->config.train.micro_batch_size);
+	if (most > 0)
+		aur_describe_integer(section, "largest_micro_batch_size", most);
+	else
+		json_object_set_new(section, "largest_micro_batch_size", json_null());
+	if (most < plan->config.train.micro_batch_size)
+		aur_report_add_line(section, "warning", "%lld rank%s of this micro-batch do not fit into the free memory",
+			(long long)plan->ranks_here, plan->ranks_here > 1 ? "s" : "");
+	return AUR_OK;
+}
+
+/* ---- time ---- */
+
+static int64_t leaves_of_rank(const struct plan *plan)
+{
+	if (plan->config.train.reduction == AUR_REDUCTION_FAST)
+		return 1;
+	return aur_config_leaves(&plan->config) / plan->arguments->ranks;
+}
+
+/* Bytes of memory that a step moves outside the micro-batches: leaves are zeroed and added up by the tree, parts of the
+ * slice are added, squared, and AdamW reads and writes three arrays and reads a fourth. */
+static double bytes_outside(const struct plan *plan)
+{
+	const double count = (double)aur_model_parameters(plan->model)->count, ranks = (double)plan->arguments->ranks;
+	const double slice = count / ranks, leaves = (double)leaves_of_rank(plan);
+	const double exchanged = ranks > 1 ? ranks + 1 : 0;
+	return sizeof(float) * (leaves * count + 3 * (leaves - 1) * count + slice * (exchanged + 1 + 7));
+}
+
+/* What one rank sends in a step, and receives as much: its part of every other rank's slice, and its slice to all.
+ * Exact and fast reduction move a ring's traffic both. */
+static double bytes_sent(const struct plan *plan)
+{
+	const double count = (double)aur_model_parameters(plan->model)->count, ranks = (double)plan->arguments->ranks;
+	return 2.0 * sizeof(float) * count * (ranks - 1) / ranks;
+}
+
+static double network_s(const struct plan *plan)
+{
+	return plan->arguments->link_gbs > 0 ? bytes_sent(plan) / (plan->arguments->link_gbs * 1e9) : 0;
+}
+
+static void plan_network(struct plan *plan)
+{
+	json_t *section = aur_report_section(plan->report, "network_of_a_rank");
+	aur_report_rounded(section, "exact_mb", bytes_sent(plan) * 1e-6, 6);
+	aur_report_rounded(section, "fast_mb", bytes_sent(plan) * 1e-6, 6);
+	if (plan->arguments->link_gbs > 0) {
+		aur_report_rounded(section, "link_gb_per_s", plan->arguments->link_gbs, 4);
+		aur_report_rounded(section, "transfer_ms", network_s(plan) * 1e3, 4);
+	}
+}
+
+/* Micro-batches by trial; at the ceilings where memory is short for one. */
+static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, json_t *section, double *seconds)
+{
+	struct aur_trial trial;
+	const int64_t micro = plan->config.train.micro_batch_size;
+	const aur_status status =
+		aur_trial_run(&plan->model_config, micro, plan->config.model.block_size, plan->machine.free_bytes, &trial);
+	if (status == AUR_MEMORY) {
+		aur_describe_text(
+			section, "measured", "nothing: memory is short for a trial, the time is that at the ceilings");
+		aur_error_clear();
+		*seconds = at_ceiling;
+		return AUR_OK;
+	}
+	AUR_TRY(status);
+	char text[128];
+	snprintf(text, sizeof text, "%lld sequence%s, %lld layer%s", (long long)trial.batch, trial.batch > 1 ? "s" : "",
+		(long long)trial.layers, trial.layers > 1 ? "s" : "");
+	aur_describe_text(section, "measured", text);
+	*seconds = trial.seconds * (double)micro / (double)trial.batch;
+	return AUR_OK;
+}
+
+static aur_status plan_time(struct plan *plan)
+{
+	const struct ceilings ceilings = plan->ceilings;
+	const struct aur_config *config = &plan->config;
+	const double tokens = (double)(config->train.batch_size * config->model.block_size);
+	const double flops = aur_model_flops_per_token(plan->model, config->model.block_size) * tokens;
+	const double micros =
+		(double)(config->train.batch_size / config->train.micro_batch_size) / (double)plan->arguments->ranks;
+	const double products = flops / (double)plan->arguments->ranks / ceilings.product;
+	const double outside = bytes_outside(plan) / ceilings.copy;
+	double micro;
+	json_t *section = aur_report_section(plan->report, "time_of_a_step");
+	aur_report_rounded(section, "computation_gflop", flops * 1e-9, 5);
+	aur_report_rounded(section, "product_ceiling_of_a_rank_gflops", ceilings.product * 1e-9, 4);
+	aur_report_rounded(section, "copy_ceiling_of_a_rank_gb_per_s", ceilings.copy * 1e-9, 4);
+	AUR_TRY(micro_batch_time(plan, products / micros, section, &micro));
+	const double step = micros * micro + outside + network_s(plan);
+	aur_report_rounded(section, "products_at_the_ceiling_ms", products * 1e3, 4);
+	aur_report_rounded(section, "micro_batches_ms", micros * micro * 1e3, 4);
+	aur_report_rounded(section, "reduction_and_optimizer_ms", outside * 1e3, 4);
+	aur_report_rounded(section, "network_ms", network_s(plan) * 1e3, 4);
+	aur_report_rounded(section, "step_ms", step * 1e3, 4);
+	aur_report_rounded(section, "tokens_per_s", tokens / step, 4);
+	if (config->train.steps > 0)
+		aur_report_rounded(section, "hours_for_all_steps", (double)config->train.steps * step / 3600, 4);
+	return AUR_OK;
+}
+
+/* ---- the command ---- */
+
+static aur_status make_plan(struct plan *plan, const struct aur_options *options)
+{
+	AUR_TRY(open_plan(plan, options));
+	aur_machine_read(&plan->machine);
+	describe_model(plan);
+	AUR_TRY(plan_memory(plan));
+	AUR_TRY(plan_micro_batch(plan));
+	AUR_TRY(plan_time(plan));
+	plan_network(plan);
+	return aur_report_print(plan->report, plan->arguments->json);
+}
+
+static aur_status run(const struct plan_arguments *arguments, const struct aur_options *options)
+{
+	AUR_TRY(check_arguments(arguments));
+	struct plan plan = {.arguments = arguments, .report = json_object()};
+	const aur_status status = plan.report ? make_plan(&plan, options) : aur_fail(AUR_MEMORY, "no memory for a plan");
+	json_decref(plan.report);
+	aur_backend_close(&plan.backend);
+	aur_model_destroy(&plan.model);
+	return status;
+}
+
+aur_status aur_command_plan(const struct aur_command_context *context, int argc, char **argv)
+{
+	struct plan_arguments arguments = {0};
+	const struct aur_option table[] = {
+		{"config", AUR_OPTION_TEXT, &arguments.config, "FILE", "configuration", 1},
+		{"ranks", AUR_OPTION_INTEGER, &arguments.ranks, "N", "ranks of the training", 1},
+		{"ranks-per-node", AUR_OPTION_INTEGER, &arguments.ranks_per_node, "N",
+			"ranks that share a machine like this one (default: all, up to its cores)", 0},
+		{"link-gbs", AUR_OPTION_REAL, &arguments.link_gbs, "X",
+			"what one rank can send, and receive at the same time, in GB/s; without it the network costs no time", 0},
+		{"data", AUR_OPTION_TEXT, &arguments.data, "FILES", "dataset whose vocabulary counts; short for data.train", 0},
+		{"vocab-size", AUR_OPTION_INTEGER, &arguments.vocab_size, "N", "the vocabulary's size, instead of a dataset",
+			0},
+		{"json", AUR_OPTION_FLAG, &arguments.json, NULL, "print one JSON object", 0},
+	};
+	struct aur_options options = {
+		.usage = "plan --config FILE --ranks N [--data FILES | --vocab-size N] [options] [--section.key=value ...]",
+		.about =
+			"Says what a training would take before it runs: memory of a rank by part, time of a step (from parts of\n"
+			"the model and this machine's ceilings, measured now), and bytes over the network.",
+		.options = table,
+		.n_options = sizeof table / sizeof *table,
+		.argument = "nothing",
+		.most_arguments = 0,
+		.takes_overrides = 1,
+		.notes = "All machines are taken to be like this one.",
+	};
+	aur_status status;
+	AUR_TRY_CLEANUP(aur_options_parse(&options, argc, argv));
+	if (options.help)
+		goto cleanup;
+	AUR_TRY_CLEANUP(aur_check_one_rank(context, argv[0]));
+	status = run(&arguments, &options);
+cleanup:
+	aur_options_clear(&options);
+	return status;
+}

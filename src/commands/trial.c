@@ -1,0 +1,191 @@
+#include "trial.h"
+
+#include "core/arena.h"
+#include "core/clock.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { LEAST_RUNS = 3 };
+static const double flops_limit = 3e10;  /* of one run */
+static const double seconds_limit = 0.5; /* of all runs of one model */
+
+/* One model that is run, and its memory. */
+struct bench {
+	struct aur_model *model;
+	struct aur_backend *backend;
+	struct aur_workspace *workspace;
+	int64_t batch, positions;
+	void *memory;
+	float *weights, *gradients;
+	int32_t *tokens;
+	double *losses;
+	struct aur_step_state *state;
+};
+
+static void carve(struct bench *bench, struct aur_arena *arena)
+{
+	const size_t count = (size_t)aur_model_parameters(bench->model)->count;
+	bench->weights = aur_arena_take(arena, "weights", count * sizeof *bench->weights);
+	bench->gradients = aur_arena_take(arena, "gradients", count * sizeof *bench->gradients);
+	bench->tokens = aur_arena_take(arena, "batch", (size_t)(bench->batch * bench->positions) * sizeof *bench->tokens);
+	bench->losses = aur_arena_take(arena, "batch", (size_t)bench->batch * sizeof *bench->losses);
+	bench->state = aur_arena_take(arena, "batch", sizeof *bench->state);
+}
+
+static aur_status take_memory(struct bench *bench, int64_t free_bytes)
+{
+	struct aur_arena arena = {0}, activations = {0};
+	carve(bench, &arena);
+	AUR_TRY(aur_workspace_plan(bench->model, bench->backend, bench->batch, bench->positions, 1, &activations));
+	const size_t bytes = arena.used;
+	if ((double)bytes + (double)activations.used > (double)free_bytes)
+		return aur_fail(AUR_MEMORY, "a trial needs %.1f GB, %.1f GB are free",
+			((double)bytes + (double)activations.used) * 1e-9, (double)free_bytes * 1e-9);
+	AUR_TRY(bench->backend->ops->allocate(bench->backend, bytes, &bench->memory));
+	aur_arena_bind(&arena, bench->memory, bytes);
+	carve(bench, &arena);
+	AUR_TRY(aur_arena_check(&arena));
+	AUR_TRY(bench->backend->ops->zero(bench->backend, bench->memory, bytes));
+	return aur_workspace_create(
+		bench->model, bench->backend, bench->batch, bench->positions, 1, &bench->workspace, NULL);
+}
+
+/* Small weights of both signs, nowhere zero, and tokens from all over the vocabulary: the time of the operations must
+ * not profit from special values. */
+static aur_status fill(struct bench *bench, int64_t vocabulary)
+{
+	const size_t count = (size_t)aur_model_parameters(bench->model)->count;
+	const size_t tokens = (size_t)(bench->batch * bench->positions);
+	float *weights = malloc(count * sizeof *weights);
+	int32_t *ids = malloc(tokens * sizeof *ids);
+	aur_status status = AUR_OK;
+	if (!weights || !ids) {
+		status = aur_fail(AUR_MEMORY, "a trial: no memory for %zu weights", count);
+		goto cleanup;
+	}
+	uint32_t random = 1;
+	for (size_t i = 0; i < count; i++) {
+		random = random * 1664525u + 1013904223u;
+		weights[i] = ((float)(random >> 8) * 0x1p-24f - 0.499f) * 0.04f;
+	}
+	for (size_t i = 0; i < tokens; i++) {
+		random = random * 1664525u + 1013904223u;
+		ids[i] = (int32_t)((int64_t)(random >> 8) % vocabulary);
+	}
+	AUR_TRY_CLEANUP(bench->backend->ops->upload(bench->backend, bench->weights, weights, count * sizeof *weights));
+	status = bench->backend->ops->upload(bench->backend, bench->tokens, ids, tokens * sizeof *ids);
+cleanup:
+	free(weights);
+	free(ids);
+	return status;
+}
+
+static aur_status run_once(struct bench *bench, double *seconds)
+{
+	const struct aur_micro_batch batch = {
+		.tokens = bench->tokens,
+		.targets = bench->tokens,
+		.batch = bench->batch,
+		.positions = bench->positions,
+		.weights = bench->weights,
+		.state = bench->state,
+		.loss = bench->losses,
+		.gradients = bench->gradients,
+		.gradient_scale = 1e-3f,
+	};
+	const double start = aur_clock_s();
+	AUR_TRY(aur_model_run(bench->workspace, &batch));
+	AUR_TRY(bench->backend->ops->synchronise(bench->backend));
+	*seconds = aur_clock_s() - start;
+	return AUR_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* The median: a training has no best step either. The first run, which touches the memory, counts only where it is long
+ * enough to stand alone. */
+static aur_status median_time(struct bench *bench, double *seconds)
+{
+	enum { MOST_RUNS = 99 };
+	double times[MOST_RUNS];
+	int n = 0;
+	AUR_TRY(run_once(bench, seconds));
+	if (*seconds > 4 * seconds_limit)
+		return AUR_OK;
+	const double start = aur_clock_s();
+	while (n < MOST_RUNS && (n < LEAST_RUNS || aur_clock_s() - start < seconds_limit))
+		AUR_TRY(run_once(bench, &times[n++]));
+	qsort(times, (size_t)n, sizeof *times, ascending);
+	*seconds = times[n / 2];
+	return AUR_OK;
+}
+
+static aur_status time_model(
+	const struct aur_model_config *config, int64_t batch, int64_t positions, int64_t free_bytes, double *seconds)
+{
+	struct bench bench = {.batch = batch, .positions = positions};
+	aur_status status;
+	AUR_TRY_CLEANUP(aur_model_create(config, &bench.model));
+	AUR_TRY_CLEANUP(aur_backend_open("auto", &bench.backend));
+	AUR_TRY_CLEANUP(take_memory(&bench, free_bytes));
+	AUR_TRY_CLEANUP(fill(&bench, config->vocab_size));
+	status = median_time(&bench, seconds);
+cleanup:
+	aur_workspace_destroy(&bench.workspace);
+	if (bench.memory)
+		bench.backend->ops->release(bench.backend, bench.memory);
+	aur_backend_close(&bench.backend);
+	aur_model_destroy(&bench.model);
+	return status;
+}
+
+static aur_status flops_of(
+	const struct aur_model_config *config, int64_t layers, int64_t tokens, int64_t positions, double *flops)
+{
+	struct aur_model_config some = *config;
+	struct aur_model *model = NULL;
+	some.n_layer = layers;
+	AUR_TRY(aur_model_create(&some, &model));
+	*flops = aur_model_flops_per_token(model, positions) * (double)tokens;
+	aur_model_destroy(&model);
+	return AUR_OK;
+}
+
+/* Fewer sequences first, down to one; then fewer layers, down to two. */
+static aur_status choose_size(const struct aur_model_config *config, int64_t positions, struct aur_trial *trial)
+{
+	double flops;
+	AUR_TRY(flops_of(config, trial->layers, trial->batch * positions, positions, &flops));
+	while (flops > flops_limit && (trial->batch > 1 || trial->layers > 2)) {
+		if (trial->batch > 1)
+			trial->batch /= 2;
+		else
+			trial->layers = trial->layers / 2 > 2 ? trial->layers / 2 : 2;
+		AUR_TRY(flops_of(config, trial->layers, trial->batch * positions, positions, &flops));
+	}
+	return AUR_OK;
+}
+
+aur_status aur_trial_run(const struct aur_model_config *config, int64_t batch, int64_t positions, int64_t free_bytes,
+	struct aur_trial *trial)
+{
+	const int64_t all = config->type == AUR_TYPE_GPT ? config->n_layer : 1;
+	struct aur_model_config some = *config;
+	*trial = (struct aur_trial){.batch = batch, .layers = all};
+	AUR_TRY(choose_size(config, positions, trial));
+	some.n_layer = config->type == AUR_TYPE_GPT ? trial->layers : config->n_layer;
+	AUR_TRY(time_model(&some, trial->batch, positions, free_bytes, &trial->seconds));
+	if (trial->layers == all)
+		return AUR_OK;
+	double one;
+	some.n_layer = 1;
+	AUR_TRY(time_model(&some, trial->batch, positions, free_bytes, &one));
+	const double layer = fmax(0.0, trial->seconds - one) / (double)(trial->layers - 1);
+	trial->seconds += layer * (double)(all - trial->layers);
+	return AUR_OK;
+}
