@@ -42,7 +42,7 @@ mkdir -p "$out"
 dataset() {
 	local name=$1
 	shift
-	[ -e "$scratch/$name.h5" ] || "$aurelius" prepare "$@" --out "$scratch/$name.h5" >"$out/prepare-$name.txt"
+	[ -e "$scratch/$name.h5" ] || "$aurelius" prepare "$@" --out "$scratch/$name.h5" | sed "s#$scratch/##g" >"$out/prepare-$name.txt"
 }
 
 # row NAME CONFIG DATASET [options]: the log, the curve and the losses of the best checkpoint over both whole splits.
@@ -58,6 +58,9 @@ row() {
 	cp "$scratch/$name/loss.svg" "$out/$name.svg" 2>/dev/null || true
 	"$aurelius" eval "$scratch/$name" | tee "$out/$name-last.txt"
 	"$aurelius" eval "$scratch/$name" --best | tee "$out/$name-best.txt"
+	# What is kept names no folder of this machine.
+	sed -i "s#$scratch/##g; s#$repo/##g" "$out/$name"*.txt "$out/$name.jsonl"
+	[ ! -e "$out/$name.svg" ] || sed -i "s#$scratch/##g" "$out/$name.svg"
 }
 
 for chosen in "${rows[@]}"; do
