@@ -106,17 +106,37 @@ static void put_number(struct aur_metrics *metrics, const char *key, double valu
 			metrics->line[i] = '.';
 }
 
+/* Bytes of the character at `text`; 0 where it is no UTF-8. */
+static int character_bytes(const char *text)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *byte = (const unsigned char *)text;
+	if (byte[0] < 0x80)
+		return 1;
+	const int bytes = byte[0] < 0xc0 ? 0 : byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : byte[0] < 0xf8 ? 4 : 0;
+	uint32_t code = byte[0] & (0x7fu >> bytes);
+	for (int i = 1; i < bytes; i++) {
+		if ((byte[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (byte[i] & 0x3fu);
+	}
+	return code < least[bytes] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : bytes;
+}
+
+/* Names of files need not be UTF-8, but JSON must be: bytes that are not become question marks. */
 static void put_text(struct aur_metrics *metrics, const char *key, const char *text)
 {
 	put(metrics, ",\"%s\":\"", key);
-	for (; *text; text++) {
+	while (*text) {
 		const unsigned char byte = (unsigned char)*text;
+		const int bytes = character_bytes(text);
 		if (byte == '"' || byte == '\\')
 			put(metrics, "\\%c", byte);
 		else if (byte < 32)
 			put(metrics, "\\u%04x", byte);
 		else
-			put(metrics, "%c", byte);
+			put(metrics, "%.*s", bytes > 0 ? bytes : 1, bytes > 0 ? text : "?");
+		text += bytes > 0 ? bytes : 1;
 	}
 	put(metrics, "\"");
 }

@@ -24,6 +24,8 @@ static aur_status check_format(const char *format)
 static aur_status check_not_itself(const char *from, const char *to)
 {
 	struct stat a, b;
+	if (to[0] == '\0')
+		return aur_fail(AUR_USAGE, "--out: the name is empty");
 	if (stat(from, &a) == 0 && stat(to, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
 		return aur_fail(AUR_USAGE, "--out: %s is the model itself: give another name", to);
 	if (stat(to, &b) == 0 && !S_ISREG(b.st_mode))

@@ -1,6 +1,7 @@
 #include "gnuplot.h"
 
 #include "io/file.h"
+#include "text/tokenizer.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -154,13 +155,16 @@ aur_status aur_gnuplot_check_path(const char *path)
 	return AUR_OK;
 }
 
+/* Names of files need not be UTF-8, but an SVG must be. */
 void aur_gnuplot_write_quoted(FILE *script, const char *text)
 {
+	const unsigned last = aur_utf8_check(text, strlen(text)) < 0 ? 0xff : 0x7f;
 	fputc('\'', script);
 	for (; *text; text++) {
-		if (*text == '\'')
+		const unsigned char byte = (unsigned char)*text;
+		if (byte == '\'')
 			fputc('\'', script);
-		fputc((unsigned char)*text < ' ' ? '?' : *text, script);
+		fputc(byte < ' ' || byte > last ? '?' : byte, script);
 	}
 	fputc('\'', script);
 }
@@ -172,7 +176,8 @@ static aur_status run_into(const char *partial, const char *terminal, const char
 	FILE *stream = open_memstream(&whole, &whole_bytes);
 	if (!stream)
 		return aur_fail(AUR_MEMORY, "gnuplot: no memory for its script");
-	fprintf(stream, "%s\nset output '%s'\n", terminal, partial);
+	/* A name that begins with | would be a command to gnuplot, one with ~ the home folder. */
+	fprintf(stream, "%s\nset output '%s%s'\n", terminal, partial[0] == '/' ? "" : "./", partial);
 	fwrite(script, 1, bytes, stream);
 	fprintf(stream, "\nunset output\n");
 	const int failed = ferror(stream);

@@ -198,7 +198,7 @@ static aur_status plan_micro_batch(struct plan *plan)
 		const aur_status status = memory_of(plan, micro, &memory);
 		if (status != AUR_OK && status != AUR_USAGE)
 			return status;
-		if (status == AUR_OK && memory.total * plan->ranks_here <= plan->machine.free_bytes)
+		if (status == AUR_OK && memory.total <= plan->machine.free_bytes / plan->ranks_here)
 			most = micro;
 		aur_error_clear();
 	}

@@ -122,7 +122,7 @@ static double place_across(const struct aur_metrics_curve *losses, int64_t step)
 		low = losses->eval_step[i] < low ? losses->eval_step[i] : low;
 		high = losses->eval_step[i] > high ? losses->eval_step[i] : high;
 	}
-	return high > low ? (double)(step - low) / (double)(high - low) : 0.5;
+	return high > low ? ((double)step - (double)low) / ((double)high - (double)low) : 0.5;
 }
 
 /* The value of the only curve's best point, above it in the open: the training loss runs below. Near a side it leans

@@ -207,15 +207,28 @@ static aur_status parse_ids(const char *list, struct aur_ids *ids)
 	return ids->count > 0 ? AUR_OK : aur_fail(AUR_USAGE, "--decode: no numbers in '%s'", list);
 }
 
+/* A token may be the character 0: the text's first zero need not be its end. */
+static size_t decoded_bytes(const struct aur_tokenizer *tokenizer, const struct aur_ids *ids)
+{
+	size_t bytes = 0, piece_bytes;
+	for (int64_t i = 0; i < ids->count; i++)
+		if (aur_tokenizer_piece(tokenizer, ids->ids[i], i == 0, &piece_bytes))
+			bytes += piece_bytes;
+	return bytes;
+}
+
 static aur_status show_decoded(const struct aur_tokenizer *tokenizer, const struct aur_ids *ids, int json)
 {
 	char *text;
 	aur_status status = AUR_OK;
 	AUR_TRY(aur_tokenizer_decode(tokenizer, ids->ids, ids->count, &text));
+	const size_t bytes = decoded_bytes(tokenizer, ids);
 	if (json)
-		status = print_json(json_pack("{s:o}", "text", json_piece(text, strlen(text))));
-	else
-		aur_print("%s\n", text);
+		status = print_json(json_pack("{s:o}", "text", json_piece(text, bytes)));
+	else {
+		aur_print_bytes(text, bytes);
+		aur_print("\n");
+	}
 	free(text);
 	return status;
 }

@@ -41,6 +41,9 @@ aur_status aur_check_tokens(
 	if (tokens->dims != 2)
 		return aur_fail(AUR_SHAPE, "%s: %s has %d dimensions; it must be [B,T]", operation, name, tokens->dims);
 	AUR_TRY(aur_check_matrix(operation, name, tokens, AUR_I32, tokens->shape[0], tokens->shape[1]));
+	if (aur_tensor_count(tokens) > INT32_MAX)
+		return aur_fail(AUR_SHAPE, "%s: %s has %lld tokens; a micro-batch may have %d", operation, name,
+			(long long)aur_tensor_count(tokens), INT32_MAX);
 	const int32_t *numbers = tokens->data;
 	const int64_t bad = first_outside(numbers, aur_tensor_count(tokens), vocabulary);
 	if (bad < 0)

@@ -28,6 +28,17 @@ static aur_status check_rates(const struct aur_model_config *config)
 	return AUR_OK;
 }
 
+/* Sizes in bytes of a few arenas, activations among them, must fit 64 bits. A bigram of the largest vocabulary would
+ * not. */
+static aur_status check_count(const struct aur_parameters *parameters)
+{
+	static const int64_t most = (int64_t)1 << 56;
+	if (parameters->count <= most)
+		return AUR_OK;
+	return aur_fail(AUR_USAGE, "model: %lld parameters are beyond what can be addressed; use a smaller vocabulary",
+		(long long)parameters->count);
+}
+
 aur_status aur_model_create(const struct aur_model_config *config, struct aur_model **model)
 {
 	*model = NULL;
@@ -38,7 +49,9 @@ aur_status aur_model_create(const struct aur_model_config *config, struct aur_mo
 		return aur_fail(AUR_MEMORY, "model: no memory for its description");
 	created->config = *config;
 	created->ops = config->type == AUR_TYPE_GPT ? &aur_gpt_ops : &aur_bigram_ops;
-	const aur_status status = created->ops->describe(created);
+	aur_status status = created->ops->describe(created);
+	if (status == AUR_OK)
+		status = check_count(&created->parameters);
 	if (status != AUR_OK)
 		aur_model_destroy(&created);
 	*model = created;

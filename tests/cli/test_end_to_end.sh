@@ -96,6 +96,11 @@ if can_read_json; then
 	good "$aurelius" tokenize run/checkpoints/best.h5 --decode "$ids"
 	same "$out" "the mind" "tokenize there and back"
 fi
+# The character 0 is one like any other.
+printf 'ab\0cd ab\0cd ef ab\0cd' >zero.txt
+good "$aurelius" prepare zero.txt --out zero.h5
+good "$aurelius" tokenize zero.h5 --decode "3 1 4"
+same "$(od -An -c <out.txt | tr -d ' ')" 'a\0b\n' "a text with the character 0"
 
 # ---- plot ----
 if command -v gnuplot >/dev/null; then
@@ -111,6 +116,14 @@ if command -v gnuplot >/dev/null; then
 	good "$aurelius" eval run --split val --plot eval.svg
 	present best.png eval.svg
 	same "$(head -c 4 best.png | tail -c 3)" PNG "the kind of best.png"
+	# Names that mean something else to gnuplot, or are no text, are names of files all the same.
+	good "$aurelius" plot run --out "|touch ran.svg"
+	present "|touch ran.svg"
+	same "$([ -e ran.svg.partial ] && echo ran)" "" "a command in the name of a picture"
+	latin=$(printf 'caf\351')
+	cp -r run "$latin"
+	good "$aurelius" plot "$latin" --out latin.svg
+	holds "$(cat latin.svg)" "caf?" "a title that is not UTF-8"
 	wrong 4 "apt-get install gnuplot" env PATH=/nowhere "$aurelius" plot run --out none.svg
 else
 	echo "gnuplot is missing: plots were not tested"

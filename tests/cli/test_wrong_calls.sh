@@ -45,6 +45,7 @@ wrong 2 "h5 is the one there is" "$aurelius" export run --to hf --out x
 wrong 2 "needs --out" "$aurelius" export run --to h5
 wrong 2 "the model itself" "$aurelius" export model.h5 --to h5 --out ./model.h5
 wrong 2 "folder" "$aurelius" export run --to h5 --out folder
+wrong 2 "the name is empty" "$aurelius" export run --to h5 --out ""
 # Options are checked before files are opened.
 wrong 2 "out of range" "$aurelius" generate missing.h5 --tokens 0
 wrong 2 "not one of" "$aurelius" eval missing.h5 --split all

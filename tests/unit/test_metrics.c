@@ -56,6 +56,24 @@ static void lines_have_the_documented_fields(void **state)
 	free(text);
 }
 
+/* A run's folder may have a name in Latin-1; its log must still be JSON. */
+static void a_path_that_is_not_utf8_leaves_the_log_readable(void **state)
+{
+	const char *path = in_folder(state, "latin.jsonl");
+	struct aur_metrics *metrics;
+	struct aur_metrics_curve curve;
+	assert_ok(aur_metrics_open(path, &metrics));
+	assert_ok(aur_metrics_write_checkpoint(metrics, 1, "caf\xe9/\xc3\xa9/a\xff-b/\xf4\x90-\xe2\x82", 0.5));
+	assert_ok(aur_metrics_write_eval(metrics, 2, 1.5, 2.5));
+	aur_metrics_close(&metrics);
+	char *text = text_of(path);
+	assert_non_null(strstr(text, "\"path\":\"caf?/\xc3\xa9/a?-b/\?\?-\?\?\""));
+	free(text);
+	assert_ok(aur_metrics_read(path, &curve));
+	assert_int_equal(curve.n_evals, 1);
+	aur_metrics_curve_clear(&curve);
+}
+
 /* Losses are compared between runs: every bit comes back. */
 static void losses_come_back_exactly(void **state)
 {
@@ -219,6 +237,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(lines_have_the_documented_fields),
+		IN_FOLDER(a_path_that_is_not_utf8_leaves_the_log_readable),
 		IN_FOLDER(losses_come_back_exactly),
 		IN_FOLDER(resumed_run_replaces_what_was_lost),
 		IN_FOLDER(cut_last_line_is_ignored),

@@ -128,6 +128,17 @@ static void heads_that_do_not_divide_the_width_are_refused(void **state)
 	assert_non_null(strstr(aur_error_message(), "model.n_head: 5"));
 }
 
+/* Their size in bytes would not fit 64 bits. */
+static void a_table_beyond_all_memory_is_refused(void **state)
+{
+	(void)state;
+	const struct aur_model_config config = {.type = AUR_TYPE_BIGRAM, .vocab_size = INT32_MAX, .block_size = 8};
+	struct aur_model *model;
+	assert_int_equal(aur_model_create(&config, &model), AUR_USAGE);
+	assert_null(model);
+	assert_non_null(strstr(aur_error_message(), "smaller vocabulary"));
+}
+
 /* ---- FLOPs ---- */
 
 static void flops_are_counted_as_llm_c_does(void **state)
@@ -298,6 +309,7 @@ int main(void)
 		cmocka_unit_test(offsets_are_aligned_and_do_not_overlap),
 		cmocka_unit_test(parameters_lie_in_the_order_of_the_backward_pass),
 		cmocka_unit_test(heads_that_do_not_divide_the_width_are_refused),
+		cmocka_unit_test(a_table_beyond_all_memory_is_refused),
 		cmocka_unit_test(flops_are_counted_as_llm_c_does),
 		cmocka_unit_test(gpt2_initial_values),
 		cmocka_unit_test(pytorch_initial_values),
