@@ -53,10 +53,23 @@ aur_status aur_program_check_launcher(aur_status status)
 	return aur_fail(AUR_USAGE, "srun started %s processes without PMIx: use srun --mpi=pmix", tasks);
 }
 
+/* mpirun gives its ranks a terminal of their own, whatever its output goes to: what counts is where mpirun writes. */
+static int launcher_watches(void)
+{
+	char path[64], target[64];
+	if (!getenv("OMPI_COMM_WORLD_RANK"))
+		return 1;
+	snprintf(path, sizeof path, "/proc/%ld/fd/1", (long)getppid());
+	const ssize_t length = readlink(path, target, sizeof target - 1);
+	target[length > 0 ? length : 0] = '\0';
+	return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
+}
+
 int aur_program_terminal(void)
 {
 	struct winsize size = {0};
-	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+	return launcher_watches() && isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+		   size.ws_col > 0;
 }
 
 static void print_help(void)
