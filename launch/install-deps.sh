@@ -19,11 +19,11 @@ build=(
 	uthash-dev librandom123-dev libxxhash-dev        # hash tables, random numbers, checksums
 	zlib1g-dev libzstd-dev                           # compression; HDF5 links the first
 	gnuplot-nox                                      # plots
-	libcmocka-dev                                    # unit tests
+	libcmocka-dev procps                             # tests
 )
 dev=(
 	strace valgrind              # injected faults, memory errors
-	clang clang-format           # the second compiler, formatting
+	clang libomp-dev clang-format # the second compiler, formatting
 	python3                      # readers of JSON in tests
 )
 
