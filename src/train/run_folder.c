@@ -66,14 +66,30 @@ static aur_status lock_file(const char *run, const char *path, struct aur_run_lo
 	return write_holder(path, lock->descriptor);
 }
 
+/* A save that was killed leaves its file under the name of a partial one. Whoever holds the lock may remove it. */
+static aur_status remove_partials(const char *folder)
+{
+	struct aur_paths paths = {0};
+	aur_status status = aur_folder_list(folder, ".partial", 0, &paths);
+	for (int64_t i = 0; i < paths.count && status == AUR_OK; i++) {
+		status = aur_file_remove(paths.items[i]);
+		if (status == AUR_OK)
+			aur_info("removed %s: a save that was killed left it", paths.items[i]);
+	}
+	aur_paths_clear(&paths);
+	return status;
+}
+
 aur_status aur_run_lock_take(const char *run, struct aur_run_lock *lock)
 {
-	char path[AUR_PATH];
+	char path[AUR_PATH], checkpoints[AUR_PATH];
 	lock->descriptor = -1;
-	AUR_TRY(aur_run_path(run, "checkpoints", path, sizeof path));
-	AUR_TRY(aur_folder_create(path));
+	AUR_TRY(aur_run_path(run, "checkpoints", checkpoints, sizeof checkpoints));
+	AUR_TRY(aur_folder_create(checkpoints));
 	AUR_TRY(aur_run_path(run, "lock", path, sizeof path));
-	const aur_status status = lock_file(run, path, lock);
+	aur_status status = lock_file(run, path, lock);
+	if (status == AUR_OK)
+		status = remove_partials(checkpoints);
 	if (status != AUR_OK && lock->descriptor >= 0) {
 		close(lock->descriptor);
 		lock->descriptor = -1;

@@ -146,6 +146,17 @@ static void other_files_are_not_taken_for_checkpoints(void **state)
 	free(steps);
 }
 
+/* Nothing half written stays behind a killed run, whatever the next one does. */
+static void what_a_killed_save_left_is_removed(void **state)
+{
+	struct aur_run_lock lock;
+	write_checkpoint(state, 7);
+	write_file(in_folder(state, "checkpoints/step-00000009.h5.partial"), "x", 1);
+	assert_ok(aur_run_lock_take(run_of(state), &lock));
+	assert_int_equal(files_in(in_folder(state, "checkpoints")), 1);
+	aur_run_lock_release(&lock);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_empty_folder_has_none, setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(pruning_keeps_the_newest_and_the_one_just_written, setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(other_files_are_not_taken_for_checkpoints, setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(what_a_killed_save_left_is_removed, setup, folder_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@ struct aur_run_lock {
 };
 
 /* Creates the folder and its parts and takes the lock. A second run is refused with AUR_IO, naming the first by host,
- * process and start; a lock left by a dead process is taken over, which the log says. */
+ * process and start; a lock left by a dead process is taken over, which the log says. What a
+ * killed save left half written is removed. */
 aur_status aur_run_lock_take(const char *run, struct aur_run_lock *lock);
 void aur_run_lock_release(struct aur_run_lock *lock);
 
