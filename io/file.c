@@ -215,15 +215,22 @@ static aur_status write_new_file(const char *path, const void *data, size_t byte
 	return aur_fd_sync_close(fd, path);
 }
 
+aur_status aur_file_publish(const char *partial, const char *path)
+{
+	const aur_status status = aur_file_rename(partial, path);
+	if (status == AUR_OK)
+		return aur_folder_sync_of(path);
+	unlink(partial);
+	return status;
+}
+
 aur_status aur_file_write_atomic(const char *path, const void *data, size_t bytes)
 {
 	char *partial;
 	AUR_TRY(aur_partial_name(path, &partial));
 	aur_status status = write_new_file(partial, data, bytes);
 	if (status == AUR_OK)
-		status = aur_file_rename(partial, path);
-	if (status == AUR_OK)
-		status = aur_folder_sync_of(path);
+		status = aur_file_publish(partial, path);
 	else
 		unlink(partial);
 	free(partial);

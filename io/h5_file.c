@@ -188,9 +188,7 @@ aur_status aur_h5_publish(const char *path, aur_status (*verify)(const char *par
 		status = aur_add_context(status == AUR_MEMORY ? status : AUR_IO,
 			"%s: what was written does not read back, the disk may be failing", path);
 	if (status == AUR_OK)
-		status = aur_file_rename(partial, path);
-	if (status == AUR_OK)
-		status = aur_folder_sync_of(path);
+		status = aur_file_publish(partial, path);
 	else
 		unlink(partial);
 	free(partial);

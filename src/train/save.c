@@ -102,8 +102,7 @@ static aur_status link_best(const char *saved, const char *best)
 	AUR_TRY(aur_file_remove(partial));
 	if (link(saved, partial) != 0)
 		return aur_fail(AUR_IO, "%s: cannot link: %s", partial, strerror(errno));
-	AUR_TRY(aur_file_rename(partial, best));
-	return aur_folder_sync_of(best);
+	return aur_file_publish(partial, best);
 }
 
 aur_status aur_run_save_best(struct aur_run *run)

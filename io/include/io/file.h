@@ -17,6 +17,10 @@ aur_status aur_folder_sync_of(const char *path);
 
 aur_status aur_file_rename(const char *from, const char *to);
 
+/* Gives a complete and synced file its final name: renames it and fsyncs the folder. A partial file that could not be
+ * renamed is removed. AUR_IO. */
+aur_status aur_file_publish(const char *partial, const char *path);
+
 /* Removes a file; a missing one is fine. */
 aur_status aur_file_remove(const char *path);
 
