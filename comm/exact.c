@@ -51,25 +51,36 @@ aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float **sum)
 	return AUR_OK;
 }
 
-int64_t aur_exact_parts(const struct aur_slices *slices)
+/* The parts of this rank's slice: what came from the others, and its own where it lay. */
+struct slice_parts {
+	const struct aur_slices *slices;
+	float *received;
+	const float *own_part;
+	int own;
+};
+
+static const float *part_of(const struct slice_parts *parts, int i)
 {
-	return slices->size > 1 ? slices->size * slices->longest : 0;
+	return i == parts->own ? parts->own_part : parts->received + aur_slices_place(parts->slices, parts->own, i);
 }
 
-/* out = the tree over parts first .. first + n - 1; larger groups than one operation takes are added by halves. */
-static aur_status add_parts(
-	struct aur_backend *backend, float *parts, int64_t pitch, int first, int n, int64_t count, float *out)
+/* out = the tree over parts first .. first + n - 1; larger groups than one operation takes are added by halves, which
+ * are kept in the place of their first part. */
+static aur_status add_parts(struct aur_backend *backend, const struct slice_parts *parts, int first, int n, float *out)
 {
+	struct aur_tree_add add = {.n_parts = n, .out = out, .count = aur_slice_length(parts->slices, parts->own)};
 	if (n <= AUR_TREE_PARTS) {
-		struct aur_tree_add add = {.n_parts = n, .out = out, .count = count};
 		for (int i = 0; i < n; i++)
-			add.parts[i] = parts + (first + i) * pitch;
+			add.parts[i] = part_of(parts, first + i);
 		return backend->ops->tree_add(backend, &add);
 	}
-	float *left = parts + first * pitch, *right = parts + (first + n / 2) * pitch;
-	AUR_TRY(add_parts(backend, parts, pitch, first, n / 2, count, left));
-	AUR_TRY(add_parts(backend, parts, pitch, first + n / 2, n / 2, count, right));
-	const struct aur_tree_add add = {.parts = {left, right}, .n_parts = 2, .out = out, .count = count};
+	float *left = parts->received + aur_slices_place(parts->slices, parts->own, first);
+	float *right = parts->received + aur_slices_place(parts->slices, parts->own, first + n / 2);
+	AUR_TRY(add_parts(backend, parts, first, n / 2, left));
+	AUR_TRY(add_parts(backend, parts, first + n / 2, n / 2, right));
+	add.n_parts = 2;
+	add.parts[0] = left;
+	add.parts[1] = right;
 	return backend->ops->tree_add(backend, &add);
 }
 
@@ -85,5 +96,7 @@ aur_status aur_exact_reduce(struct aur_comm *comm, struct aur_backend *backend, 
 	AUR_TRY(backend->ops->synchronise(backend));
 	AUR_TRY(comm->ops->exchange_start(comm, slices, sum, parts));
 	AUR_TRY(comm->ops->finish(comm));
-	return add_parts(backend, parts, slices->longest, 0, comm->size, aur_slice_length(slices, comm->rank), out);
+	const struct slice_parts all = {
+		.slices = slices, .received = parts, .own_part = sum + slices->begin[comm->rank], .own = comm->rank};
+	return add_parts(backend, &all, 0, comm->size, out);
 }

@@ -126,7 +126,7 @@ static aur_status step_of(struct aur_comm *comm, const struct route *route, int 
 	const int received = route->gather ? from : comm->rank;
 	const int64_t outgoing = smaller(bucket, aur_slice_length(slices, sent) - at);
 	const int64_t incoming = smaller(bucket, aur_slice_length(slices, received) - at);
-	const int64_t place = route->gather ? slices->begin[from] : from * slices->longest;
+	const int64_t place = route->gather ? slices->begin[from] : aur_slices_place(slices, comm->rank, from);
 	AUR_TRY(room_for_a_step(state_of(comm)));
 	AUR_TRY(receive_piece(
 		comm, route->receive + (place + at) * route->element_bytes, incoming * route->element_bytes, from));
@@ -147,10 +147,7 @@ static aur_status mpi_exchange_start(
 	struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *parts)
 {
 	const struct route route = {slices, (const char *)send, (char *)parts, sizeof *send, 0};
-	AUR_TRY(start_route(comm, &route));
-	memcpy(parts + comm->rank * slices->longest, send + slices->begin[comm->rank],
-		(size_t)aur_slice_length(slices, comm->rank) * sizeof *send);
-	return AUR_OK;
+	return start_route(comm, &route);
 }
 
 static aur_status mpi_all_gather_start(

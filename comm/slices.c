@@ -1,5 +1,7 @@
 #include "comm/slices.h"
 
+#include "backend/backend.h"
+
 void aur_slices_make(struct aur_slices *slices, int64_t count, int64_t unit, int ranks)
 {
 	const int64_t units = (count + unit - 1) / unit;
@@ -13,4 +15,16 @@ void aur_slices_make(struct aur_slices *slices, int64_t count, int64_t unit, int
 	for (int r = 0; r < ranks; r++)
 		if (aur_slice_length(slices, r) > slices->longest)
 			slices->longest = aur_slice_length(slices, r);
+}
+
+int64_t aur_slices_parts(const struct aur_slices *slices)
+{
+	if (slices->size == 1)
+		return 0;
+	return (slices->size > AUR_TREE_PARTS ? slices->size : slices->size - 1) * slices->longest;
+}
+
+int64_t aur_slices_place(const struct aur_slices *slices, int own, int rank)
+{
+	return (slices->size > AUR_TREE_PARTS || rank < own ? rank : rank - 1) * slices->longest;
 }

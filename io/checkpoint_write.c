@@ -92,8 +92,7 @@ static aur_status finish_file(struct aur_checkpoint_writer *writer)
 		return aur_fail(AUR_INTERNAL, "%s: %lld weights, %lld m and %lld v were written: not a checkpoint",
 			writer->path, (long long)written[AUR_PART_PARAMS], (long long)written[AUR_PART_M],
 			(long long)written[AUR_PART_V]);
-	AUR_TRY(aur_h5_finish(&writer->file, total));
-	return aur_h5_publish(writer->path, aur_checkpoint_verify);
+	return aur_h5_finish_verified(&writer->file, total, aur_checkpoint_verify);
 }
 
 aur_status aur_checkpoint_finish(struct aur_checkpoint_writer **writer)

@@ -39,6 +39,10 @@ aur_status aur_h5_finish(struct aur_h5 **file, int64_t complete);
  * removed and an old `path` is untouched. AUR_IO. */
 aur_status aur_h5_publish(const char *path, aur_status (*verify)(const char *partial));
 
+/* Both in one: while the bytes travel to the disk they are verified as they will be read, from the system's memory. The
+ * file gets its name when both went well. Frees *file whatever happens. AUR_IO. */
+aur_status aur_h5_finish_verified(struct aur_h5 **file, int64_t complete, aur_status (*verify)(const char *partial));
+
 /* Closes and removes the partial file. Accepts NULL. */
 void aur_h5_abandon(struct aur_h5 **file);
 
@@ -98,6 +102,7 @@ struct aur_h5_dataset {
 	int dims;             /* 1 to 4 */
 	int64_t shape[AUR_H5_DIMS];
 	int64_t chunk[AUR_H5_DIMS]; /* 0 where contiguous */
+	int direct;                 /* whole chunks are moved without HDF5's filter pipeline */
 	int64_t elements;
 	int64_t offset; /* of the first element in the file, contiguous only; 0 when there are no elements */
 };
@@ -116,6 +121,10 @@ aur_status aur_h5_dataset_read(struct aur_h5_dataset *dataset, int64_t begin, in
 
 /* Reads everything through a buffer of AUR_H5_SLAB_BYTES, so that every checksum is checked. AUR_INPUT. */
 aur_status aur_h5_dataset_verify(struct aur_h5_dataset *dataset, void *buffer);
+
+/* HDF5's checksum of the filter Fletcher32 (H5_checksum_fletcher32): over 16-bit big-endian words modulo 65535, the
+ * plain sum in the lower half and the sum of the partial sums in the upper. */
+uint32_t aur_h5_fletcher32(const void *data, size_t bytes);
 
 /* Closing reports what a delayed write has to say. Accepts a dataset that was never opened. AUR_IO. */
 aur_status aur_h5_dataset_close(struct aur_h5_dataset *dataset);

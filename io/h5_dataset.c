@@ -113,6 +113,7 @@ aur_status aur_h5_dataset_create(struct aur_h5 *file, struct aur_h5_dataset *dat
 	memset(dataset->chunk, 0, sizeof dataset->chunk);
 	if (dataset->storage != AUR_H5_CONTIGUOUS)
 		choose_chunks(dataset);
+	dataset->direct = dataset->storage == AUR_H5_CHECKED && aur_h5_chunks_are_direct(dataset);
 	aur_h5_lock();
 	const aur_status status = create_locked(dataset);
 	aur_h5_unlock();
@@ -173,7 +174,10 @@ static aur_status check_filters(struct aur_h5_dataset *dataset, hid_t list)
 			return aur_h5_damaged(
 				dataset->file, dataset->name, "uses the filter %d, which is not allowed", (int)filter);
 	}
-	return checked ? AUR_OK : aur_h5_damaged(dataset->file, dataset->name, "has no checksums");
+	if (!checked)
+		return aur_h5_damaged(dataset->file, dataset->name, "has no checksums");
+	dataset->direct = filters == 1 && aur_h5_chunks_are_direct(dataset);
+	return AUR_OK;
 }
 
 /* Chunks that were never written would read as zeros without a word. */

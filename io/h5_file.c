@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ static void free_file(struct aur_h5 **file)
 	if ((*file)->fd >= 0)
 		close((*file)->fd);
 	free((*file)->path);
+	free((*file)->room);
 	free((*file)->partial);
 	free(*file);
 	*file = NULL;
@@ -179,19 +181,77 @@ aur_status aur_h5_finish(struct aur_h5 **file, int64_t complete)
 	return status;
 }
 
+static aur_status verify_partial(const char *path, const char *partial, aur_status (*verify)(const char *partial))
+{
+	const aur_status status = verify(partial);
+	if (status == AUR_OK)
+		return AUR_OK;
+	return aur_add_context(status == AUR_MEMORY ? status : AUR_IO,
+		"%s: what was written does not read back, the disk may be failing", path);
+}
+
 aur_status aur_h5_publish(const char *path, aur_status (*verify)(const char *partial))
 {
 	char *partial;
 	AUR_TRY(aur_partial_name(path, &partial));
-	aur_status status = verify(partial);
-	if (status != AUR_OK)
-		status = aur_add_context(status == AUR_MEMORY ? status : AUR_IO,
-			"%s: what was written does not read back, the disk may be failing", path);
+	aur_status status = verify_partial(path, partial, verify);
 	if (status == AUR_OK)
 		status = aur_file_publish(partial, path);
 	else
 		unlink(partial);
 	free(partial);
+	return status;
+}
+
+/* An fsync that goes on while this thread does something else. */
+struct syncing {
+	int fd, error, started;
+	pthread_t thread;
+};
+
+static void *sync_in_thread(void *context)
+{
+	struct syncing *syncing = context;
+	syncing->error = fsync(syncing->fd) == 0 ? 0 : errno;
+	return NULL;
+}
+
+static void start_syncing(struct syncing *syncing, int fd)
+{
+	*syncing = (struct syncing){.fd = fd};
+	syncing->started = pthread_create(&syncing->thread, NULL, sync_in_thread, syncing) == 0;
+	if (!syncing->started)
+		sync_in_thread(syncing);
+}
+
+static aur_status end_syncing(struct syncing *syncing, const char *path)
+{
+	if (syncing->started)
+		pthread_join(syncing->thread, NULL);
+	return syncing->error ? aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(syncing->error)) : AUR_OK;
+}
+
+aur_status aur_h5_finish_verified(struct aur_h5 **file, int64_t complete, aur_status (*verify)(const char *partial))
+{
+	struct syncing syncing;
+	aur_status status = flush_and_mark(*file, complete);
+	if (status == AUR_OK) {
+		start_syncing(&syncing, (*file)->fd);
+		const aur_status verified = verify_partial((*file)->path, (*file)->partial, verify);
+		const aur_status synced = end_syncing(&syncing, (*file)->path);
+		status = synced != AUR_OK ? synced : verified;
+	}
+	if (status == AUR_OK) {
+		if (close((*file)->fd) != 0)
+			status = aur_fail(AUR_IO, "%s: cannot write: %s", (*file)->path, strerror(errno));
+		(*file)->fd = -1;
+	}
+	if (status != AUR_OK) {
+		aur_h5_abandon(file);
+		return status;
+	}
+	status = aur_file_publish((*file)->partial, (*file)->path);
+	free_file(file);
 	return status;
 }
 

@@ -113,12 +113,17 @@ aur_status aur_h5_dataset_write(struct aur_h5_dataset *dataset, int64_t begin, i
 	AUR_TRY(check_range(dataset, begin, count));
 	const char *next = data;
 	while (count > 0) {
-		struct box box;
-		next_box(dataset, begin, count, &box);
-		AUR_TRY(write_box(dataset, &box, next));
-		next += (size_t)box.elements * dataset->element_bytes;
-		begin += box.elements;
-		count -= box.elements;
+		int64_t moved;
+		AUR_TRY(aur_h5_chunk_write(dataset, begin, count, next, &moved));
+		if (moved == 0) {
+			struct box box;
+			next_box(dataset, begin, count, &box);
+			AUR_TRY(write_box(dataset, &box, next));
+			moved = box.elements;
+		}
+		next += (size_t)moved * dataset->element_bytes;
+		begin += moved;
+		count -= moved;
 	}
 	return AUR_OK;
 }
@@ -128,12 +133,16 @@ aur_status aur_h5_dataset_read(struct aur_h5_dataset *dataset, int64_t begin, in
 	AUR_TRY(check_range(dataset, begin, count));
 	char *next = data;
 	while (count > 0) {
-		struct box box;
-		next_box(dataset, begin, count, &box);
-		AUR_TRY(read_box(dataset, &box, next));
-		next += (size_t)box.elements * dataset->element_bytes;
-		begin += box.elements;
-		count -= box.elements;
+		int64_t moved = aur_h5_chunk_read(dataset, begin, count, next);
+		if (moved == 0) {
+			struct box box;
+			next_box(dataset, begin, count, &box);
+			AUR_TRY(read_box(dataset, &box, next));
+			moved = box.elements;
+		}
+		next += (size_t)moved * dataset->element_bytes;
+		begin += moved;
+		count -= moved;
 	}
 	return AUR_OK;
 }
@@ -141,10 +150,14 @@ aur_status aur_h5_dataset_read(struct aur_h5_dataset *dataset, int64_t begin, in
 aur_status aur_h5_dataset_verify(struct aur_h5_dataset *dataset, void *buffer)
 {
 	for (int64_t at = 0; at < dataset->elements;) {
-		struct box box;
-		next_box(dataset, at, dataset->elements - at, &box);
-		AUR_TRY(read_box(dataset, &box, buffer));
-		at += box.elements;
+		int64_t checked = aur_h5_chunk_read(dataset, at, dataset->elements - at, NULL);
+		if (checked == 0) {
+			struct box box;
+			next_box(dataset, at, dataset->elements - at, &box);
+			AUR_TRY(read_box(dataset, &box, buffer));
+			checked = box.elements;
+		}
+		at += checked;
 	}
 	return AUR_OK;
 }

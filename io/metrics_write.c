@@ -174,6 +174,8 @@ aur_status aur_metrics_write_step(struct aur_metrics *metrics, const struct aur_
 	put_number(metrics, "learning_rate", step->learning_rate, EXACT);
 	put(metrics, ",\"tokens\":%" PRId64 ",", step->tokens);
 	put_number(metrics, "tokens_per_s", step->tokens_per_s, SHORT);
+	put(metrics, ",");
+	put_number(metrics, "of_ceiling", step->of_ceiling, SHORT);
 	put(metrics, ",\"ms\":{");
 	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
 		put(metrics, "%s", i > 0 ? "," : "");
@@ -203,12 +205,13 @@ aur_status aur_metrics_write_checkpoint(struct aur_metrics *metrics, int64_t ste
 }
 
 aur_status aur_metrics_write_start(struct aur_metrics *metrics, int64_t step, int ranks, int threads,
-	int64_t parameters, const char *program, const char *variant)
+	int64_t parameters, const char *program, const char *variant, const char *precision)
 {
 	put_event(metrics, "start", step);
 	put(metrics, ",\"ranks\":%d,\"threads\":%d,\"parameters\":%" PRId64, ranks, threads, parameters);
 	put_text(metrics, "program", program);
 	put_text(metrics, "variant", variant);
+	put_text(metrics, "precision", precision);
 	return end_line(metrics);
 }
 

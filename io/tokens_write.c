@@ -13,7 +13,6 @@
 /* One split on its way into the file. */
 struct part {
 	enum aur_split split;
-	const int32_t *ids;
 	int64_t begin, count; /* among all tokens */
 };
 
@@ -33,24 +32,49 @@ static void narrow(const int32_t *ids, int64_t count, int token_bytes, void *out
 		narrowed[i] = (uint16_t)ids[i];
 }
 
-static aur_status check_ids(const struct aur_tokens_create *create)
+/* A number that is negative or too large for the type it is narrowed to would pass for another one: all are compared
+ * as they came, and as unsigned, where a negative one is larger than any vocabulary. */
+static uint32_t largest(const void *tokens, int64_t count, int token_bytes)
 {
-	const int64_t count = create->train_tokens + create->val_tokens;
+	const uint16_t *small_ones = tokens;
+	const uint32_t *wide = tokens;
+	uint32_t most = 0;
+	if (token_bytes == 4) {
+		for (int64_t i = 0; i < count; i++)
+			most = wide[i] > most ? wide[i] : most;
+		return most;
+	}
+	uint16_t small = 0;
 	for (int64_t i = 0; i < count; i++)
-		if (create->ids[i] < 0 || create->ids[i] >= create->vocab->size)
-			return aur_fail(AUR_INTERNAL, "%s: token %lld has the number %d, the vocabulary %lld", create->path,
-				(long long)i, create->ids[i], (long long)create->vocab->size);
+		small = small_ones[i] > small ? small_ones[i] : small;
+	return small;
+}
+
+/* Tokens [begin, begin + count) of all, in the file's type. */
+static aur_status fill(const struct aur_tokens_create *create, int64_t begin, int64_t count, void *block)
+{
+	const int token_bytes = token_bytes_for(create->vocab);
+	const int32_t *ids = create->ids ? create->ids + begin : NULL;
+	if (!ids)
+		AUR_TRY(create->next(create->context, token_bytes, count, block));
+	const uint32_t most = ids ? largest(ids, count, 4) : largest(block, count, token_bytes);
+	if (most >= create->vocab->size)
+		return aur_fail(AUR_INTERNAL, "%s: a token from %lld on has the number %d, the vocabulary has %lld",
+			create->path, (long long)begin, (int)most, (long long)create->vocab->size);
+	if (ids)
+		narrow(ids, count, token_bytes, block);
 	return AUR_OK;
 }
 
 /* Block by block through `block`; `checksums` gets one XXH3 a block. */
-static aur_status write_blocks(
-	struct aur_h5_dataset *dataset, const struct part *part, int token_bytes, void *block, uint64_t *checksums)
+static aur_status write_blocks(struct aur_h5_dataset *dataset, const struct aur_tokens_create *create,
+	const struct part *part, void *block, uint64_t *checksums)
 {
+	const int token_bytes = token_bytes_for(create->vocab);
 	const int64_t whole = AUR_TOKENS_BLOCK_BYTES / token_bytes;
 	for (int64_t at = 0; at < part->count; at += whole) {
 		const int64_t count = part->count - at < whole ? part->count - at : whole;
-		narrow(part->ids + part->begin + at, count, token_bytes, block);
+		AUR_TRY(fill(create, part->begin + at, count, block));
 		checksums[at / whole] = XXH3_64bits(block, (size_t)(count * token_bytes));
 		AUR_TRY(aur_h5_dataset_write(dataset, at, count, block));
 	}
@@ -71,7 +95,7 @@ static aur_status write_tokens(
 		return aur_fail(AUR_MEMORY, "%s: no memory for a block of tokens", create->path);
 	aur_status status = aur_h5_dataset_create(file, &dataset);
 	if (status == AUR_OK) {
-		status = write_blocks(&dataset, part, token_bytes, block, checksums);
+		status = write_blocks(&dataset, create, part, block, checksums);
 		const aur_status closed = aur_h5_dataset_close(&dataset);
 		status = status != AUR_OK ? status : closed;
 	}
@@ -134,8 +158,8 @@ static aur_status write_attributes(struct aur_h5 *file, const struct aur_tokens_
 
 static aur_status write_all(struct aur_h5 *file, const struct aur_tokens_create *create)
 {
-	const struct part train = {AUR_TRAIN, create->ids, 0, create->train_tokens};
-	const struct part val = {AUR_VAL, create->ids, create->train_tokens, create->val_tokens};
+	const struct part train = {AUR_TRAIN, 0, create->train_tokens};
+	const struct part val = {AUR_VAL, create->train_tokens, create->val_tokens};
 	AUR_TRY(write_attributes(file, create));
 	AUR_TRY(aur_h5_put_vocab(file, create->vocab));
 	AUR_TRY(write_part(file, create, &train));
@@ -154,13 +178,11 @@ static aur_status verify_file(const char *path)
 aur_status aur_tokens_write(const struct aur_tokens_create *create)
 {
 	struct aur_h5 *file;
-	AUR_TRY(check_ids(create));
 	AUR_TRY(aur_h5_create(create->path, &file));
 	const aur_status status = write_all(file, create);
 	if (status != AUR_OK) {
 		aur_h5_abandon(&file);
 		return status;
 	}
-	AUR_TRY(aur_h5_finish(&file, 1));
-	return aur_h5_publish(create->path, verify_file);
+	return aur_h5_finish_verified(&file, 1, verify_file);
 }

@@ -13,7 +13,6 @@ build=(
 	build-essential cmake ninja-build pkg-config git # compiler and build
 	libopenmpi-dev openmpi-bin                       # ranks
 	libhdf5-dev hdf5-tools                           # datasets and checkpoints (the serial flavour)
-	libopenblas-dev                                  # matrix products
 	libyaml-dev libjansson-dev                       # configuration, metrics
 	libutf8proc-dev libpcre2-dev                     # text; PCRE2 will split it into subwords
 	uthash-dev librandom123-dev libxxhash-dev        # hash tables, random numbers, checksums
@@ -22,9 +21,12 @@ build=(
 	libcmocka-dev procps                             # tests
 )
 dev=(
-	strace valgrind              # injected faults, memory errors
+	strace valgrind gcovr        # injected faults, memory errors, coverage
 	clang libomp-dev clang-format # the second compiler, formatting
-	python3                      # readers of JSON in tests
+	python3                       # readers of JSON in tests
+	libopenblas-dev libdnnl-dev   # what benchmarks compare matrix products with
+	openssh-server iproute2       # several hosts on one machine
+	slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge # a Slurm that only the tests use
 )
 
 usage() {

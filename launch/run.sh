@@ -108,6 +108,10 @@ use_mpirun() {
 	launcher=(mpirun)
 	if [[ -n $hostfile ]]; then
 		launcher+=(--hostfile "$hostfile")
+		# A host that is gone without a word is noticed within a minute; by Open MPI's own settings it takes eight.
+		export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-20}
+		export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-10}
+		export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
 		[[ -z $ranks ]] || launcher+=(-np "$ranks")
 	else
 		launcher+=(-np "$ranks_here")
@@ -195,8 +199,10 @@ reason_of() {
 	case "$1" in
 	4) echo "the machine failed or a rank was lost (exit code 4)" ;;
 	75) echo "saved and stopped before its end (exit code 75)" ;;
-	*) if (($1 > 128)); then
-		echo "a rank was ended by SIG$(kill -l $(($1 - 128)) 2>/dev/null || echo " $(($1 - 128))")"
+	*) local signal=""
+	(($1 <= 128)) || signal=$(kill -l $(($1 - 128)) 2>/dev/null) || true
+	if [[ -n $signal ]]; then
+		echo "a rank was ended by SIG$signal"
 	else
 		echo "${launcher[0]:-the program} ended with exit code $1"
 	fi ;;
@@ -204,10 +210,15 @@ reason_of() {
 }
 
 # srun may return 0 although no rank was started. What it says is believed when the run itself says that it is finished,
-# or has a newer checkpoint than before; otherwise it counts as a machine that failed.
+# has reached --stop-at, or has a newer checkpoint than before; otherwise it counts as a machine that failed.
 confirm_end() {
 	[[ $code == 0 && ${launcher[0]:-} == srun && -n $run ]] || return 0
-	if (($(newest_step) <= step)) && ! "$aurelius" inspect "$run" --json 2>/dev/null | grep -q '"state": "finished"'; then
+	local reached stop_at
+	reached=$(newest_step)
+	stop_at=$(option_of --stop-at)
+	((reached <= step)) || return 0
+	[[ ! $stop_at =~ ^[0-9]{1,18}$ ]] || ((reached < 10#$stop_at)) || return 0
+	if ! "$aurelius" inspect "$run" --json 2>/dev/null | grep -q '"state": "finished"'; then
 		say "srun ended with 0, but the run is not finished and has no newer checkpoint"
 		code=4
 	fi

@@ -6,6 +6,7 @@
 #   --asan       built with AddressSanitizer, in build-asan/
 #   --ubsan      built with UndefinedBehaviorSanitizer, in build-ubsan/
 #   --valgrind   the unit tests under valgrind's memcheck, in build-valgrind/
+#   --coverage   built for gcov, in build-coverage/; ends with the share of lines that ran, by folder, and fails under 85%
 #
 # A test that lacks what it needs says so and is shown as skipped. The last lines are CTest's own count.
 set -euo pipefail
@@ -14,6 +15,8 @@ repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 build="$repo/build"
 configure=(-DCMAKE_BUILD_TYPE=Release)
 pass=()
+least_coverage=85
+coverage=0
 
 fail() {
 	printf 'tests/run.sh: %s\n' "$*" >&2
@@ -39,6 +42,13 @@ for argument in "$@"; do
 		export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 		command -v valgrind >/dev/null || fail "valgrind is missing (launch/install-deps.sh --dev installs it)"
 		;;
+	--coverage)
+		build="$repo/build-coverage"
+		coverage=1
+		# Counted atomically: operations run in several threads.
+		configure=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=-O1 --coverage -fprofile-update=atomic" -DCMAKE_C_COMPILER=gcc)
+		command -v gcovr >/dev/null || fail "gcovr is missing (launch/install-deps.sh --dev installs it)"
+		;;
 	-h | --help)
 		sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
 		exit 0
@@ -46,6 +56,26 @@ for argument in "$@"; do
 	*) pass+=("$argument") ;;
 	esac
 done
+
+# Lines that ran, by folder. A process that is killed takes its counts with it.
+print_coverage() {
+	gcovr --root "$repo" --filter "$repo/src/" --filter "$repo/comm/" --filter "$repo/io/" --csv - "$build" |
+		awk -F, -v least="$least_coverage" '
+			NR > 1 {
+				folder = $1
+				sub(/\/[^\/]*$/, "", folder)
+				all[folder] += $2; ran[folder] += $3; lines += $2; covered += $3
+			}
+			END {
+				if (!lines) { print "coverage: no line was counted"; exit 1 }
+				for (folder in all)
+					printf "%-24s %6d of %6d lines  %5.1f%%\n", folder, ran[folder], all[folder], 100 * ran[folder] / all[folder] | "sort"
+				close("sort")
+				percent = 100 * covered / lines
+				printf "%-24s %6d of %6d lines  %5.1f%%, at least %d%% wanted\n", "all", covered, lines, percent, least
+				exit percent < least
+			}'
+}
 
 # Tests start ranks as they come: as root in a container, and more of them than there are cores.
 if ((EUID == 0)); then
@@ -63,4 +93,10 @@ cmake "${generator[@]}" -S "$repo" -B "$build" -DAURELIUS_WERROR=ON -DAURELIUS_T
 cmake --build "$build" --parallel "$(nproc)"
 
 cd "$build"
-exec ctest --output-on-failure "${pass[@]}"
+((coverage)) || exec ctest --output-on-failure "${pass[@]}"
+
+find . -name '*.gcda' -delete
+status=0
+ctest --output-on-failure "${pass[@]}" || status=$?
+print_coverage || status=1
+exit "$status"

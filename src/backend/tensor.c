@@ -27,6 +27,16 @@ struct aur_tensor aur_view3(float *data, int64_t a, int64_t b, int64_t c)
 	return contiguous(data, AUR_F32, 3, (int64_t[]){a, b, c});
 }
 
+struct aur_tensor aur_view1_of(void *data, enum aur_dtype dtype, int64_t n)
+{
+	return contiguous(data, dtype, 1, (int64_t[]){n});
+}
+
+struct aur_tensor aur_view2_of(void *data, enum aur_dtype dtype, int64_t rows, int64_t columns)
+{
+	return contiguous(data, dtype, 2, (int64_t[]){rows, columns});
+}
+
 struct aur_tensor aur_view_tokens(int32_t *data, int64_t rows, int64_t columns)
 {
 	return contiguous(data, AUR_I32, 2, (int64_t[]){rows, columns});

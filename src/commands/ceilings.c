@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/threads.h"
+#include "train/ceiling.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SIDE = 1024, LEAST_TRIALS = 3 };
+enum { LEAST_TRIALS = 3 };
 static const size_t copy_bytes = (size_t)64 << 20;
 static const size_t disk_piece = (size_t)4 << 20;
-static const double product_s = 0.3, copy_s = 0.2, disk_s = 2.0;
+static const double product_s = 0.4, copy_s = 0.2, disk_s = 2.0;
 
 int aur_ceiling_threads(int threads)
 {
@@ -39,33 +40,36 @@ static aur_status best_time(aur_status (*work)(void *context), void *context, do
 
 /* ---- matrix product ---- */
 
-struct product {
-	struct aur_backend *backend;
-	struct aur_linear_forward linear;
-};
-
-static aur_status multiply(void *context)
+aur_status aur_ceiling_product(struct aur_backend *backend, enum aur_dtype dtype, double *flops_per_s)
 {
-	struct product *product = context;
-	AUR_TRY(product->backend->ops->linear_forward(product->backend, &product->linear));
-	return product->backend->ops->synchronise(product->backend);
+	struct aur_ceiling *ceiling = NULL;
+	*flops_per_s = 0;
+	aur_status status;
+	AUR_TRY_CLEANUP(aur_ceiling_open(backend, dtype, &ceiling));
+	status = aur_ceiling_run(ceiling, product_s, flops_per_s);
+cleanup:
+	aur_ceiling_close(&ceiling);
+	return status;
 }
 
-aur_status aur_ceiling_product(struct aur_backend *backend, double *flops_per_s)
+aur_status aur_ceiling_products(
+	struct aur_backend *backend, enum aur_dtype dtype, int threads, double *one_thread, double *all_threads)
 {
-	const size_t bytes = (size_t)SIDE * SIDE * sizeof(float);
-	void *memory = NULL;
-	double seconds;
-	AUR_TRY(backend->ops->allocate(backend, 3 * bytes, &memory));
-	float *x = memory, *w = x + (size_t)SIDE * SIDE, *y = w + (size_t)SIDE * SIDE;
-	struct product product = {
-		backend, {.x = aur_view2(x, SIDE, SIDE), .w = aur_view2(w, SIDE, SIDE), .y = aur_view2(y, SIDE, SIDE)}};
+	enum { ROUNDS = 4 };
+	struct aur_ceiling *ceiling = NULL;
+	*one_thread = *all_threads = 0;
+	aur_ceiling_threads(threads);
 	aur_status status;
-	AUR_TRY_CLEANUP(backend->ops->zero(backend, memory, 3 * bytes));
-	AUR_TRY_CLEANUP(best_time(multiply, &product, product_s, &seconds));
-	*flops_per_s = 2.0 * SIDE * SIDE * SIDE / seconds;
+	AUR_TRY_CLEANUP(aur_ceiling_open(backend, dtype, &ceiling));
+	for (int i = 0; i < ROUNDS; i++) {
+		aur_ceiling_threads(1);
+		AUR_TRY_CLEANUP(aur_ceiling_run(ceiling, product_s / ROUNDS, one_thread));
+		aur_ceiling_threads(threads);
+		AUR_TRY_CLEANUP(aur_ceiling_run(ceiling, product_s / ROUNDS, all_threads));
+	}
 cleanup:
-	backend->ops->release(backend, memory);
+	aur_ceiling_threads(threads);
+	aur_ceiling_close(&ceiling);
 	return status;
 }
 

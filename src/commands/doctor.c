@@ -55,25 +55,33 @@ static void examine_processor(struct doctor *doctor)
 			doctor->threads, machine->quota);
 }
 
+/* FLOPs a second of matrix products on one thread and on all. */
+struct product_rates {
+	double one, all;
+};
+
 static aur_status examine_products(struct doctor *doctor, struct aur_backend *backend)
 {
 	json_t *section = aur_report_section(doctor->report, "computing");
-	double one = 0, all = 0, copy = 0;
+	struct product_rates fp32, bf16;
+	double copy = 0;
 	aur_describe_text(section, "backend", backend->name);
 	aur_describe_text(section, "variant", backend->variant);
-	aur_ceiling_threads(1);
-	aur_status status = aur_ceiling_product(backend, &one);
-	aur_ceiling_threads(doctor->threads);
-	AUR_TRY(status);
-	AUR_TRY(aur_ceiling_product(backend, &all));
+	AUR_TRY(aur_ceiling_products(backend, AUR_F32, doctor->threads, &fp32.one, &fp32.all));
+	aur_report_rounded(section, "fp32_product_one_thread_gflops", fp32.one * 1e-9, 4);
+	aur_report_rounded(section, "fp32_product_all_threads_gflops", fp32.all * 1e-9, 4);
+	if (backend->fast_bf16) {
+		AUR_TRY(aur_ceiling_products(backend, AUR_BF16, doctor->threads, &bf16.one, &bf16.all));
+		aur_report_rounded(section, "bf16_product_one_thread_gflops", bf16.one * 1e-9, 4);
+		aur_report_rounded(section, "bf16_product_all_threads_gflops", bf16.all * 1e-9, 4);
+	}
 	AUR_TRY(aur_ceiling_copy(backend, &copy));
-	aur_report_rounded(section, "fp32_product_one_thread_gflops", one * 1e-9, 4);
-	aur_report_rounded(section, "fp32_product_all_threads_gflops", all * 1e-9, 4);
 	aur_report_rounded(section, "memory_copy_gb_per_s", copy * 1e-9, 4);
 	const int ranks = doctor->context->world ? doctor->context->world->ranks_on_node : 1;
 	const int share = doctor->threads / ranks > 0 ? doctor->threads / ranks : 1;
-	USED(doctor, "%s: %s, fp32, %d rank%s of %d thread%s on this machine", backend->name, backend->variant, ranks,
-		ranks > 1 ? "s" : "", share, share > 1 ? "s" : "");
+	USED(doctor, "%s: %s, %s, %d rank%s of %d thread%s on this machine", backend->name, backend->variant,
+		backend->fast_bf16 ? "fp32 or bf16 (system.precision)" : "fp32", ranks, ranks > 1 ? "s" : "", share,
+		share > 1 ? "s" : "");
 	return AUR_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "print.h"
 #include "text/tokenizer.h"
 #include "train/evaluate.h"
+#include "train/precision.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -28,12 +29,17 @@ struct session {
 	struct aur_comm *comm;
 	struct aur_workspace *workspace;
 	struct aur_evaluator *evaluator;
+	enum aur_dtype compute;
+	void *compute_weights; /* owned, backend memory; NULL with AUR_F32 */
 	int64_t positions, batch;
 };
 
-static int wants(const struct request *request, enum aur_split split)
+/* Synthetic tokens to train on have practically no end: only their validation part is a whole that can be evaluated. */
+static int wants(const struct session *session, const struct request *request, enum aur_split split)
 {
-	return !request->split || strcmp(request->split, aur_split_name(split)) == 0;
+	if (!request->split)
+		return split == AUR_VAL || !aur_dataset_is_synthetic(session->dataset);
+	return strcmp(request->split, aur_split_name(split)) == 0;
 }
 
 /* ---- opening ---- */
@@ -51,10 +57,11 @@ static aur_status check_request(const struct request *request)
 static aur_status open_stored_data(struct session *session)
 {
 	const struct aur_config *config = &session->loaded.file.config;
-	if (config->data.train[0] == '\0' || strcmp(config->data.train, "synthetic") == 0)
+	if (config->data.train[0] == '\0')
 		return aur_fail(
 			AUR_USAGE, "%s: no file of its training data is known: give --data FILES", session->loaded.file.path);
-	const aur_status status = aur_dataset_open(config->data.train, config->data.val, &session->dataset);
+	const uint64_t seed = (uint64_t)config->train.seed;
+	const aur_status status = aur_dataset_open(config->data.train, config->data.val, seed, &session->dataset);
 	if (status != AUR_INPUT)
 		return status;
 	char reason[1024];
@@ -76,6 +83,8 @@ static aur_status check_vocabulary(const struct session *session, const char *da
 
 static aur_status check_split(const struct session *session, const char *data, enum aur_split split)
 {
+	if (split == AUR_TRAIN && aur_dataset_is_synthetic(session->dataset))
+		return aur_fail(AUR_USAGE, "--split: train has no end where the data is %s: use val", data);
 	if (aur_dataset_windows(session->dataset, split, session->positions) > 0)
 		return AUR_OK;
 	return aur_fail(AUR_INPUT,
@@ -88,14 +97,29 @@ static aur_status open_data(struct session *session, const struct request *reque
 {
 	const char *data = request->data ? request->data : session->loaded.file.config.data.train;
 	if (request->data)
-		AUR_TRY(aur_dataset_open(request->data, "", &session->dataset));
+		AUR_TRY(
+			aur_dataset_open(request->data, "", (uint64_t)session->loaded.file.config.train.seed, &session->dataset));
 	else
 		AUR_TRY(open_stored_data(session));
 	AUR_TRY(check_vocabulary(session, data));
 	for (int split = AUR_TRAIN; split <= AUR_VAL; split++)
-		if (wants(request, (enum aur_split)split))
+		if (wants(session, request, (enum aur_split)split))
 			AUR_TRY(check_split(session, data, (enum aur_split)split));
 	return AUR_OK;
+}
+
+/* The precision of the training where this machine has it, so that the loss is that of the log. */
+static aur_status round_weights(struct session *session)
+{
+	struct aur_backend *backend = session->loaded.backend;
+	const int64_t count = aur_model_parameters(session->loaded.file.model)->count;
+	session->compute = aur_precision_of(&session->loaded.file.config, backend);
+	aur_precision_say(&session->loaded.file.config, backend);
+	if (session->compute == AUR_F32)
+		return AUR_OK;
+	AUR_TRY(
+		backend->ops->allocate(backend, (size_t)count * aur_dtype_bytes(session->compute), &session->compute_weights));
+	return aur_precision_round(backend, session->compute, session->loaded.weights, session->compute_weights, count);
 }
 
 static aur_status open_session(struct session *session, const struct request *request)
@@ -105,13 +129,18 @@ static aur_status open_session(struct session *session, const struct request *re
 	session->positions = aur_model_config_of(model)->block_size;
 	session->batch = session->positions < MICRO_BATCH_ROWS ? MICRO_BATCH_ROWS / session->positions : 1;
 	AUR_TRY(open_data(session, request));
-	const int64_t train = aur_dataset_windows(session->dataset, AUR_TRAIN, session->positions);
-	const int64_t val = aur_dataset_windows(session->dataset, AUR_VAL, session->positions);
+	int64_t windows = 1;
+	for (int split = AUR_TRAIN; split <= AUR_VAL; split++) {
+		const int64_t here = aur_dataset_windows(session->dataset, (enum aur_split)split, session->positions);
+		if (wants(session, request, (enum aur_split)split) && here > windows)
+			windows = here;
+	}
 	AUR_TRY(aur_comm_self_create(&session->comm));
-	AUR_TRY(aur_workspace_create(
-		model, session->loaded.backend, session->batch, session->positions, 0, &session->workspace, NULL));
+	AUR_TRY(round_weights(session));
+	AUR_TRY(aur_workspace_create(model, session->loaded.backend, session->batch, session->positions, 0,
+		session->compute, &session->workspace, NULL));
 	return aur_evaluator_create(
-		session->loaded.backend, session->batch, session->positions, train > val ? train : val, &session->evaluator);
+		session->loaded.backend, session->batch, session->positions, windows, &session->evaluator);
 }
 
 static void close_session(struct session *session)
@@ -120,6 +149,8 @@ static void close_session(struct session *session)
 	aur_workspace_destroy(&session->workspace);
 	aur_comm_close(&session->comm);
 	aur_dataset_close(&session->dataset);
+	if (session->compute_weights)
+		session->loaded.backend->ops->release(session->loaded.backend, session->compute_weights);
 	aur_loaded_model_close(&session->loaded);
 }
 
@@ -157,6 +188,8 @@ static aur_status count_characters(struct session *session, enum aur_split split
 	int32_t *window = NULL;
 	aur_status status;
 	*total = 0;
+	if (aur_dataset_is_synthetic(session->dataset))
+		return AUR_OK;
 	AUR_TRY_CLEANUP(characters_of_tokens(aur_dataset_vocab(session->dataset), &characters));
 	window = malloc(2 * (size_t)positions * sizeof *window);
 	if (!window) {
@@ -197,6 +230,7 @@ static aur_status evaluate_split(
 		.dataset = session->dataset,
 		.split = split,
 		.weights = session->loaded.weights,
+		.compute_weights = session->compute_weights,
 		.positions = session->positions,
 		.batch = session->batch,
 		.progress = progress ? show_progress : NULL,
@@ -219,7 +253,7 @@ static aur_status run(const struct request *request, int progress)
 	report.step = aur_checkpoint_meta_of(session.loaded.file.checkpoint)->step;
 	report.history = aur_checkpoint_history(session.loaded.file.checkpoint);
 	for (int split = AUR_TRAIN; split <= AUR_VAL; split++)
-		if (wants(request, (enum aur_split)split))
+		if (wants(&session, request, (enum aur_split)split))
 			AUR_TRY_CLEANUP(evaluate_split(&session, (enum aur_split)split, progress, &report.splits[split]));
 	if (request->plot)
 		AUR_TRY_CLEANUP(aur_eval_report_plot(&report, request->plot));

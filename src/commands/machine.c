@@ -133,14 +133,6 @@ void aur_machine_read(struct aur_machine *machine)
 	read_memory(machine);
 }
 
-int64_t aur_machine_resident(void)
-{
-	char line[128];
-	long long pages = 0;
-	first_line("/proc/self/statm", line, sizeof line);
-	return sscanf(line, "%*d %lld", &pages) == 1 ? pages * (int64_t)sysconf(_SC_PAGESIZE) : 0;
-}
-
 /* ---- what is installed ---- */
 
 static int find_in(const char *folder, int length, const char *name, char *path, size_t bytes)

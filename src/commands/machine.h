@@ -17,9 +17,6 @@ struct aur_machine {
 
 void aur_machine_read(struct aur_machine *machine);
 
-/* Memory of this process now, bytes. */
-int64_t aur_machine_resident(void);
-
 /* The first file that matches one of the places where the loader finds `name` ("libnccl.so*"). 1 when there is one. */
 int aur_machine_find_library(const char *name, char *path, size_t bytes);
 

@@ -2,13 +2,16 @@
 #include "comm/slices.h"
 #include "commands/commands.h"
 #include "configure.h"
+#include "core/process.h"
 #include "describe.h"
 #include "loaded_model.h"
 #include "machine.h"
 #include "options.h"
 #include "report.h"
 #include "train/dataset.h"
+#include "train/memory.h"
 #include "train/model_file.h"
+#include "train/precision.h"
 #include "train/trainer.h"
 #include "trial.h"
 
@@ -20,6 +23,9 @@ struct plan_arguments {
 	double link_gbs;
 	int json;
 };
+
+/* What MPI takes of a process on several ranks, measured with Open MPI 4.1 through shared memory. */
+static const int64_t mpi_bytes = 11 << 20;
 
 struct ceilings {
 	double product, copy; /* of one rank: FLOPs and bytes a second */
@@ -33,6 +39,7 @@ struct plan {
 	struct aur_backend *backend;
 	struct aur_machine machine;
 	int64_t ranks_here, program_bytes;
+	enum aur_dtype compute;
 	struct ceilings ceilings;
 	int threads;
 	json_t *report;
@@ -64,7 +71,8 @@ static aur_status find_vocabulary(const struct plan *plan, int64_t *size)
 		return AUR_OK;
 	if (!plan->config.data.train[0])
 		return aur_fail(AUR_USAGE, "plan: the vocabulary is not known: give --data FILE.h5 or --vocab-size N");
-	AUR_TRY(aur_dataset_open(plan->config.data.train, plan->config.data.val, &dataset));
+	AUR_TRY(
+		aur_dataset_open(plan->config.data.train, plan->config.data.val, (uint64_t)plan->config.train.seed, &dataset));
 	*size = aur_dataset_vocab(dataset)->size;
 	aur_dataset_close(&dataset);
 	return AUR_OK;
@@ -90,7 +98,7 @@ static void share_machine(struct plan *plan)
 static aur_status measure(struct plan *plan)
 {
 	struct ceilings *ceilings = &plan->ceilings;
-	AUR_TRY(aur_ceiling_product(plan->backend, &ceilings->product));
+	AUR_TRY(aur_ceiling_product(plan->backend, plan->compute, &ceilings->product));
 	aur_ceiling_threads(0);
 	const aur_status status = aur_ceiling_copy(plan->backend, &ceilings->copy);
 	aur_ceiling_threads(plan->threads);
@@ -110,9 +118,11 @@ static aur_status open_plan(struct plan *plan, const struct aur_options *options
 	AUR_TRY(aur_model_create(&plan->model_config, &plan->model));
 	share_machine(plan);
 	AUR_TRY(aur_backend_open("auto", &plan->backend));
+	plan->compute = aur_precision_of(&plan->config, plan->backend);
+	aur_precision_say(&plan->config, plan->backend);
 	AUR_TRY(measure(plan));
 	/* By now the libraries hold the buffers that they take when they are first used. */
-	plan->program_bytes = aur_machine_resident();
+	plan->program_bytes = aur_process_resident() + (plan->arguments->ranks > 1 ? mpi_bytes : 0);
 	return AUR_OK;
 }
 
@@ -127,33 +137,26 @@ static void describe_model(struct plan *plan)
 	aur_describe_integer(section, "ranks_on_this_machine", plan->ranks_here);
 	aur_describe_integer(section, "threads_a_rank", plan->threads);
 	aur_describe_text(section, "backend", plan->backend->variant);
+	aur_describe_text(section, "precision", aur_dtype_name(plan->compute));
 }
 
 /* ---- memory ---- */
 
-/* What a rank holds at most, and when: while it trains, or rank 0 while it saves, or at the start, when the weights are
- * there twice but the micro-batch's memory has not been touched. */
+/* What a rank holds at most: rank 0, which saves. */
 struct memory {
 	struct aur_arena arena;
-	int64_t start, saving, total;
+	struct aur_memory besides;
+	int64_t total;
 };
 
 static aur_status memory_of(const struct plan *plan, int64_t micro_batch, struct memory *memory)
 {
 	struct aur_config config = plan->config;
-	struct aur_arena activations;
-	const struct aur_parameters *parameters = aur_model_parameters(plan->model);
-	int64_t largest = 0;
+	const int ranks = (int)plan->arguments->ranks;
 	config.train.micro_batch_size = micro_batch;
-	AUR_TRY(aur_trainer_plan(&config, plan->model, plan->backend, (int)plan->arguments->ranks, &memory->arena));
-	AUR_TRY(aur_workspace_plan(plan->model, plan->backend, micro_batch, config.model.block_size, 1, &activations));
-	for (int64_t i = 0; i < parameters->n_items; i++)
-		largest = parameters->items[i].count > largest ? parameters->items[i].count : largest;
-	const int64_t micro = (int64_t)activations.used, all = (int64_t)memory->arena.used;
-	memory->saving = 2 * largest * (int64_t)sizeof(float);
-	const int64_t initial = parameters->count * (int64_t)sizeof(float) - micro;
-	memory->start = initial > memory->saving ? initial : 0;
-	memory->total = plan->program_bytes + all + (memory->start > 0 ? memory->start : memory->saving);
+	AUR_TRY(aur_trainer_plan(&config, plan->model, plan->backend, ranks, &memory->arena));
+	aur_memory_besides(&config, plan->model, plan->backend, ranks, &memory->besides);
+	memory->total = plan->program_bytes + (int64_t)memory->arena.used + aur_memory_sum(&memory->besides);
 	return AUR_OK;
 }
 
@@ -178,10 +181,10 @@ static aur_status plan_memory(struct plan *plan)
 	}
 	aur_report_rounded(section, "trainer_mb", (double)memory.arena.used * 1e-6, 6);
 	aur_report_rounded(section, "program_and_libraries_mb", (double)plan->program_bytes * 1e-6, 6);
-	if (memory.start > 0)
-		aur_report_rounded(section, "more_at_the_start_mb", (double)memory.start * 1e-6, 6);
-	else
-		aur_report_rounded(section, "saving_a_checkpoint_mb", (double)memory.saving * 1e-6, 6);
+	aur_report_rounded(section, "batches_ahead_mb", (double)memory.besides.batches * 1e-6, 6);
+	aur_report_rounded(section, "saving_a_checkpoint_mb", (double)memory.besides.saving * 1e-6, 6);
+	if (memory.besides.staging > 0)
+		aur_report_rounded(section, "buckets_mb", (double)memory.besides.staging * 1e-6, 6);
 	aur_report_rounded(section, "peak_mb", (double)memory.total * 1e-6, 6);
 	return AUR_OK;
 }
@@ -225,13 +228,15 @@ static int64_t leaves_of_rank(const struct plan *plan)
 }
 
 /* Bytes of memory that a step moves outside the micro-batches: leaves are zeroed and added up by the tree, parts of the
- * slice are added, squared, and AdamW reads and writes three arrays and reads a fourth. */
+ * slice are added, squared, AdamW reads and writes three arrays and reads a fourth, and weights are rounded for the
+ * products where these are not fp32. */
 static double bytes_outside(const struct plan *plan)
 {
 	const double count = (double)aur_model_parameters(plan->model)->count, ranks = (double)plan->arguments->ranks;
 	const double slice = count / ranks, leaves = (double)leaves_of_rank(plan);
 	const double exchanged = ranks > 1 ? ranks + 1 : 0;
-	return sizeof(float) * (leaves * count + 3 * (leaves - 1) * count + slice * (exchanged + 1 + 7));
+	const double rounded = plan->compute == AUR_F32 ? 0 : (double)(sizeof(float) + aur_dtype_bytes(plan->compute));
+	return sizeof(float) * (leaves * count + 3 * (leaves - 1) * count + slice * (exchanged + 1 + 7)) + rounded * count;
 }
 
 /* What one rank sends in a step, and receives as much: its part of every other rank's slice, and its slice to all.
@@ -263,8 +268,8 @@ static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, j
 {
 	struct aur_trial trial;
 	const int64_t micro = plan->config.train.micro_batch_size;
-	const aur_status status =
-		aur_trial_run(&plan->model_config, micro, plan->config.model.block_size, plan->machine.free_bytes, &trial);
+	const aur_status status = aur_trial_run(
+		&plan->model_config, plan->compute, micro, plan->config.model.block_size, plan->machine.free_bytes, &trial);
 	if (status == AUR_MEMORY) {
 		aur_describe_text(
 			section, "measured", "nothing: memory is short for a trial, the time is that at the ceilings");
@@ -304,6 +309,7 @@ static aur_status plan_time(struct plan *plan)
 	aur_report_rounded(section, "network_ms", network_s(plan) * 1e3, 4);
 	aur_report_rounded(section, "step_ms", step * 1e3, 4);
 	aur_report_rounded(section, "tokens_per_s", tokens / step, 4);
+	aur_report_rounded(section, "of_ceiling", products / step, 3);
 	if (config->train.steps > 0)
 		aur_report_rounded(section, "hours_for_all_steps", (double)config->train.steps * step / 3600, 4);
 	return AUR_OK;

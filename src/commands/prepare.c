@@ -5,6 +5,7 @@
 #include "options.h"
 #include "prepare_report.h"
 #include "print.h"
+#include "text/encoder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,16 +19,17 @@ struct request {
 	int compress;
 };
 
-/* Token numbers of all texts, one after another. */
+/* The tokens of all texts, one after another. */
 struct token_stream {
-	struct aur_ids all;
+	struct aur_encoder *encoder;
+	int64_t count;
 	int64_t *documents; /* where each text that has tokens begins */
 	int64_t n_documents;
 };
 
 static void stream_clear(struct token_stream *stream)
 {
-	aur_ids_clear(&stream->all);
+	aur_encoder_destroy(&stream->encoder);
 	free(stream->documents);
 	stream->documents = NULL;
 }
@@ -91,37 +93,31 @@ static aur_status parse(int argc, char **argv, struct request *request, struct a
 
 /* ---- work ---- */
 
-/* Moves the tokens of one text behind the others. */
-static aur_status append(struct token_stream *stream, const struct aur_ids *ids)
-{
-	if (ids->count == 0)
-		return AUR_OK;
-	const int64_t count = stream->all.count + ids->count;
-	int32_t *grown = realloc(stream->all.ids, (size_t)count * sizeof *grown);
-	if (!grown)
-		return aur_fail(AUR_MEMORY, "no memory for %lld tokens", (long long)count);
-	memcpy(grown + stream->all.count, ids->ids, (size_t)ids->count * sizeof *grown);
-	stream->documents[stream->n_documents++] = stream->all.count;
-	stream->all.ids = grown;
-	stream->all.count = count;
-	return AUR_OK;
-}
-
-static aur_status encode_all(
+/* The dataset's size has to be known before its first token is written: the texts are counted here and encoded there.
+ */
+static aur_status count_all(
 	const struct aur_tokenizer *tokenizer, const struct aur_corpus *corpus, struct token_stream *stream)
 {
 	stream->documents = calloc((size_t)corpus->count + 1, sizeof *stream->documents);
 	if (!stream->documents)
 		return aur_fail(AUR_MEMORY, "no memory for %lld documents", (long long)corpus->count);
+	AUR_TRY(aur_encoder_create(tokenizer, corpus->texts, corpus->count, &stream->encoder));
 	for (int64_t i = 0; i < corpus->count; i++) {
-		struct aur_ids ids = {0};
-		AUR_TRY(aur_tokenizer_encode(tokenizer, corpus->texts[i].bytes, corpus->texts[i].size, &ids));
-		stream->all.unknown += ids.unknown;
-		const aur_status status = append(stream, &ids);
-		aur_ids_clear(&ids);
-		AUR_TRY(status);
+		int64_t tokens;
+		AUR_TRY(aur_encoder_count(stream->encoder, i, &tokens));
+		if (tokens > 0)
+			stream->documents[stream->n_documents++] = stream->count;
+		stream->count += tokens;
 	}
 	return AUR_OK;
+}
+
+static aur_status next_tokens(void *context, int token_bytes, int64_t count, void *tokens)
+{
+	const struct token_stream *stream = context;
+	int64_t written;
+	AUR_TRY(aur_encoder_next(stream->encoder, token_bytes, count, tokens, &written));
+	return written == count ? AUR_OK : aur_fail(AUR_INTERNAL, "the texts have fewer tokens than were counted");
 }
 
 /* floor((1 - fraction) n), where a product that is whole but for the rounding of `fraction` counts as whole. */
@@ -146,31 +142,45 @@ static aur_status split(const struct request *request, struct aur_prepared *prep
 }
 
 static aur_status write_dataset(
-	const struct request *request, const struct aur_prepared *prepared, const struct token_stream *stream)
+	const struct request *request, const struct aur_prepared *prepared, struct token_stream *stream)
 {
 	const struct aur_tokens_create create = {
 		.path = request->out,
 		.vocab = aur_tokenizer_vocab(prepared->tokenizer),
 		.sources = prepared->corpus->names,
 		.compress = request->compress,
-		.ids = stream->all.ids,
+		.next = next_tokens,
+		.context = stream,
 		.train_tokens = prepared->train_tokens,
 		.val_tokens = prepared->val_tokens,
 		.documents = stream->documents,
 		.n_documents = stream->n_documents,
 	};
-	return aur_tokens_write(&create);
+	AUR_TRY(aur_tokens_write(&create));
+	return aur_encoder_finish(stream->encoder);
 }
 
-static aur_status finish(
-	const struct request *request, const struct aur_prepared *prepared, const struct token_stream *stream)
+static aur_status print_report(const struct aur_prepared *prepared, const struct token_stream *stream)
 {
 	struct aur_text_report report;
-	AUR_TRY(aur_text_report_make(prepared->tokenizer, prepared->corpus->texts, prepared->corpus->count, stream->all.ids,
-		stream->all.count, &report));
-	AUR_TRY(write_dataset(request, prepared, stream));
+	const int64_t size = aur_tokenizer_vocab(prepared->tokenizer)->size;
+	int64_t *tokens = calloc((size_t)size, sizeof *tokens);
+	if (!tokens)
+		return aur_fail(AUR_MEMORY, "no memory for the counts of %lld tokens", (long long)size);
+	aur_encoder_tally(stream->encoder, tokens);
+	const aur_status status =
+		aur_text_report_make(prepared->tokenizer, prepared->corpus->texts, prepared->corpus->count, tokens, &report);
+	free(tokens);
+	AUR_TRY(status);
 	aur_prepare_print(prepared, &report);
-	AUR_TRY(aur_print_end());
+	return aur_print_end();
+}
+
+static aur_status finish(const struct request *request, struct aur_prepared *prepared, struct token_stream *stream)
+{
+	AUR_TRY(write_dataset(request, prepared, stream));
+	prepared->unknown = aur_encoder_unknown(stream->encoder);
+	AUR_TRY(print_report(prepared, stream));
 	if (!request->report)
 		return AUR_OK;
 	const aur_status status = aur_prepare_chart(prepared, request->report);
@@ -193,10 +203,9 @@ static aur_status prepare(const struct request *request, const struct aur_option
 	AUR_TRY_CLEANUP(aur_corpus_check_apart(&corpus, request->out));
 	AUR_TRY_CLEANUP(aur_corpus_check_apart(&corpus, request->report));
 	AUR_TRY_CLEANUP(aur_tokenizer_train_texts(&request->tokenizer, corpus.texts, corpus.count, &tokenizer));
-	AUR_TRY_CLEANUP(encode_all(tokenizer, &corpus, &stream));
-	struct aur_prepared prepared = {
-		.tokenizer = tokenizer, .corpus = &corpus, .unknown = stream.all.unknown, .out = request->out};
-	AUR_TRY_CLEANUP(split(request, &prepared, stream.all.count));
+	AUR_TRY_CLEANUP(count_all(tokenizer, &corpus, &stream));
+	struct aur_prepared prepared = {.tokenizer = tokenizer, .corpus = &corpus, .out = request->out};
+	AUR_TRY_CLEANUP(split(request, &prepared, stream.count));
 	status = finish(request, &prepared, &stream);
 cleanup:
 	stream_clear(&stream);

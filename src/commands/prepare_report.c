@@ -41,13 +41,13 @@ static void print_unknown(const struct aur_prepared *prepared)
 			(long long)prepared->unknown, unit, plural(prepared->unknown));
 }
 
-static void print_words(const struct aur_vocab *vocab, const struct aur_text_report *report)
+static void print_words(const struct aur_vocab *vocab, const struct aur_word_figures *words)
 {
 	const int removed = strcmp(vocab->clean, "original") == 0;
-	aur_print("words       %lld distinct\n", (long long)report->distinct_words);
+	aur_print("words       %lld distinct\n", (long long)words->distinct);
 	aur_print("            %lld of under four characters, which may mislead a model%s%s\n",
-		(long long)report->short_words, report->short_words > 0 ? ", first: " : "", report->short_examples);
-	aur_print("            %lld %s they hold a digit\n", (long long)report->digit_words,
+		(long long)words->short_words, words->short_words > 0 ? ", first: " : "", words->short_examples);
+	aur_print("            %lld %s they hold a digit\n", (long long)words->digit_words,
 		removed ? "removed because" : "kept although");
 }
 
@@ -62,8 +62,8 @@ void aur_prepare_print(const struct aur_prepared *prepared, const struct aur_tex
 	aur_print("tokens      %lld: %lld for training, %lld for validation\n", (long long)report->tokens,
 		(long long)prepared->train_tokens, (long long)prepared->val_tokens);
 	print_unknown(prepared);
-	if (report->distinct_words > 0)
-		print_words(vocab, report);
+	if (report->words.distinct > 0)
+		print_words(vocab, &report->words);
 	print_counts(prepared->tokenizer, "most frequent tokens", report->most, report->n_most);
 	print_counts(prepared->tokenizer, "least frequent tokens", report->least, report->n_least);
 	aur_print("wrote       %s\n", prepared->out);

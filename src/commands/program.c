@@ -84,8 +84,7 @@ static void print_help(void)
 static void print_version(void)
 {
 	printf("aurelius %s (commit %s)\n", AUR_VERSION, AUR_COMMIT);
-	printf("compiled with %s, %s; matrix products: %s; communication: self, mpi; backends: cpu\n", AUR_COMPILER,
-		AUR_BUILD_TYPE, AUR_BLAS);
+	printf("compiled with %s, %s; communication: self, mpi; backends: cpu\n", AUR_COMPILER, AUR_BUILD_TYPE);
 }
 
 static aur_status unknown_command(const char *name)

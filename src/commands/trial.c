@@ -2,6 +2,7 @@
 
 #include "core/arena.h"
 #include "core/clock.h"
+#include "train/precision.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,8 +16,9 @@ struct bench {
 	struct aur_model *model;
 	struct aur_backend *backend;
 	struct aur_workspace *workspace;
+	enum aur_dtype compute;
 	int64_t batch, positions;
-	void *memory;
+	void *memory, *compute_weights;
 	float *weights, *gradients;
 	int32_t *tokens;
 	double *losses;
@@ -27,6 +29,8 @@ static void carve(struct bench *bench, struct aur_arena *arena)
 {
 	const size_t count = (size_t)aur_model_parameters(bench->model)->count;
 	bench->weights = aur_arena_take(arena, "weights", count * sizeof *bench->weights);
+	if (bench->compute != AUR_F32)
+		bench->compute_weights = aur_arena_take(arena, "rounded weights", count * aur_dtype_bytes(bench->compute));
 	bench->gradients = aur_arena_take(arena, "gradients", count * sizeof *bench->gradients);
 	bench->tokens = aur_arena_take(arena, "batch", (size_t)(bench->batch * bench->positions) * sizeof *bench->tokens);
 	bench->losses = aur_arena_take(arena, "batch", (size_t)bench->batch * sizeof *bench->losses);
@@ -37,7 +41,8 @@ static aur_status take_memory(struct bench *bench, int64_t free_bytes)
 {
 	struct aur_arena arena = {0}, activations = {0};
 	carve(bench, &arena);
-	AUR_TRY(aur_workspace_plan(bench->model, bench->backend, bench->batch, bench->positions, 1, &activations));
+	AUR_TRY(aur_workspace_plan(
+		bench->model, bench->backend, bench->batch, bench->positions, 1, bench->compute, &activations));
 	const size_t bytes = arena.used;
 	if ((double)bytes + (double)activations.used > (double)free_bytes)
 		return aur_fail(AUR_MEMORY, "a trial needs %.1f GB, %.1f GB are free",
@@ -48,7 +53,7 @@ static aur_status take_memory(struct bench *bench, int64_t free_bytes)
 	AUR_TRY(aur_arena_check(&arena));
 	AUR_TRY(bench->backend->ops->zero(bench->backend, bench->memory, bytes));
 	return aur_workspace_create(
-		bench->model, bench->backend, bench->batch, bench->positions, 1, &bench->workspace, NULL);
+		bench->model, bench->backend, bench->batch, bench->positions, 1, bench->compute, &bench->workspace, NULL);
 }
 
 /* Small weights of both signs, nowhere zero, and tokens from all over the vocabulary: the time of the operations must
@@ -74,6 +79,8 @@ static aur_status fill(struct bench *bench, int64_t vocabulary)
 		ids[i] = (int32_t)((int64_t)(random >> 8) % vocabulary);
 	}
 	AUR_TRY_CLEANUP(bench->backend->ops->upload(bench->backend, bench->weights, weights, count * sizeof *weights));
+	AUR_TRY_CLEANUP(
+		aur_precision_round(bench->backend, bench->compute, bench->weights, bench->compute_weights, (int64_t)count));
 	status = bench->backend->ops->upload(bench->backend, bench->tokens, ids, tokens * sizeof *ids);
 cleanup:
 	free(weights);
@@ -89,6 +96,7 @@ static aur_status run_once(struct bench *bench, double *seconds)
 		.batch = bench->batch,
 		.positions = bench->positions,
 		.weights = bench->weights,
+		.compute_weights = bench->compute_weights,
 		.state = bench->state,
 		.loss = bench->losses,
 		.gradients = bench->gradients,
@@ -125,10 +133,10 @@ static aur_status median_time(struct bench *bench, double *seconds)
 	return AUR_OK;
 }
 
-static aur_status time_model(
-	const struct aur_model_config *config, int64_t batch, int64_t positions, int64_t free_bytes, double *seconds)
+static aur_status time_model(const struct aur_model_config *config, enum aur_dtype compute, int64_t batch,
+	int64_t positions, int64_t free_bytes, double *seconds)
 {
-	struct bench bench = {.batch = batch, .positions = positions};
+	struct bench bench = {.compute = compute, .batch = batch, .positions = positions};
 	aur_status status;
 	AUR_TRY_CLEANUP(aur_model_create(config, &bench.model));
 	AUR_TRY_CLEANUP(aur_backend_open("auto", &bench.backend));
@@ -171,20 +179,20 @@ static aur_status choose_size(const struct aur_model_config *config, int64_t pos
 	return AUR_OK;
 }
 
-aur_status aur_trial_run(const struct aur_model_config *config, int64_t batch, int64_t positions, int64_t free_bytes,
-	struct aur_trial *trial)
+aur_status aur_trial_run(const struct aur_model_config *config, enum aur_dtype compute, int64_t batch,
+	int64_t positions, int64_t free_bytes, struct aur_trial *trial)
 {
 	const int64_t all = config->type == AUR_TYPE_GPT ? config->n_layer : 1;
 	struct aur_model_config some = *config;
 	*trial = (struct aur_trial){.batch = batch, .layers = all};
 	AUR_TRY(choose_size(config, positions, trial));
 	some.n_layer = config->type == AUR_TYPE_GPT ? trial->layers : config->n_layer;
-	AUR_TRY(time_model(&some, trial->batch, positions, free_bytes, &trial->seconds));
+	AUR_TRY(time_model(&some, compute, trial->batch, positions, free_bytes, &trial->seconds));
 	if (trial->layers == all)
 		return AUR_OK;
 	double one;
 	some.n_layer = 1;
-	AUR_TRY(time_model(&some, trial->batch, positions, free_bytes, &one));
+	AUR_TRY(time_model(&some, compute, trial->batch, positions, free_bytes, &one));
 	const double layer = fmax(0.0, trial->seconds - one) / (double)(trial->layers - 1);
 	trial->seconds += layer * (double)(all - trial->layers);
 	return AUR_OK;

@@ -2,17 +2,18 @@
 
 #include <math.h>
 
-/* What this program can do, by choice: the highest enum value built in, and what to write instead of the others. */
+/* What this program can do, by choice: one bit for each enum value built in, and what to write instead of the others.
+ */
 struct built_in {
 	const char *section, *name;
-	int highest;
+	unsigned values;
 	const char *instead;
 };
 
 static const struct built_in built_ins[] = {
-	{"system", "backend", AUR_BACKEND_CPU, "auto or cpu"},
-	{"system", "precision", AUR_PRECISION_FP32, "fp32"},
-	{"system", "recompute", AUR_RECOMPUTE_NONE, "none"},
+	{"system", "backend", 1u << AUR_BACKEND_AUTO | 1u << AUR_BACKEND_CPU, "auto or cpu"},
+	{"system", "precision", 1u << AUR_PRECISION_FP32 | 1u << AUR_PRECISION_BF16, "fp32 or bf16"},
+	{"system", "recompute", 1u << AUR_RECOMPUTE_NONE, "none"},
 };
 
 static aur_status check_built_in(const struct aur_config *config)
@@ -21,7 +22,7 @@ static aur_status check_built_in(const struct aur_config *config)
 	const int chosen[] = {config->system.backend, config->system.precision, config->system.recompute};
 	for (size_t i = 0; i < sizeof built_ins / sizeof built_ins[0]; i++) {
 		const struct built_in *is = &built_ins[i];
-		if (chosen[i] <= is->highest)
+		if (is->values >> chosen[i] & 1u)
 			continue;
 		aur_key_text(aur_key_find(is->section, is->name), config, value);
 		return aur_fail(

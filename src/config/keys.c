@@ -63,7 +63,8 @@ const struct aur_key aur_key_table[] = {
 			"defaults"},
 
 	{TEXT(data, train, "", "text, or a list of texts"), .list = 1, MAY_CHANGE,
-		.meaning = "datasets made by prepare: files and globs, separated by commas; or synthetic"},
+		.meaning = "datasets made by prepare: files and globs, separated by commas; synthetic or synthetic:N: random tokens of a "
+			"vocabulary of 50257 or N, without a file"},
 	{TEXT(data, val, "", "text, or a list of texts"), .list = 1, MAY_CHANGE,
 		.meaning = "datasets to validate on; empty: the validation part of data.train"},
 	{CHOICE(data, order, "shuffle", "shuffle, random, sequential"), FIXED,
@@ -133,7 +134,8 @@ const struct aur_key aur_key_table[] = {
 	{CHOICE(system, backend, "auto", "auto, cpu, cuda"), MAY_CHANGE,
 		.meaning = "where the model is computed"},
 	{CHOICE(system, precision, "fp32", "fp32, tf32, bf16"), MAY_CHANGE,
-		.meaning = "of the matrix products and activations; weights and their sums are fp32 always"},
+		.meaning = "of the matrix products and activations; weights and their sums are fp32 always. bf16 becomes fp32, "
+			"with a message, where the processor has no instructions for it"},
 	{INTEGER(system, threads, "0"), BETWEEN(0, 4096), MAY_CHANGE,
 		.meaning = "CPU threads of a rank; 0: cores of the node divided by its ranks"},
 	{CHOICE(system, recompute, "none", "none, light, block"), MAY_CHANGE,

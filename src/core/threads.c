@@ -63,7 +63,5 @@ int aur_threads_environment(void)
 	int changed = 0;
 	if (!getenv("OMP_WAIT_POLICY"))
 		changed |= set_default("GOMP_SPINCOUNT", "1000");
-	/* The matrix library is called by one of our threads at a time and must not start its own. */
-	changed |= set_default("OPENBLAS_NUM_THREADS", "1");
 	return changed;
 }

@@ -19,51 +19,60 @@ struct aur_cpu_scratch aur_attention_scratch(const struct aur_backend_limits *li
 	return need;
 }
 
-static aur_status check(const struct aur_attention_forward *op, const struct aur_attention_sizes *sizes)
+struct aur_attention_sizes aur_attention_sizes_of(
+	const struct aur_tensor *out, int64_t batch, int64_t positions, int64_t heads)
 {
-	const char *who = "attention_forward";
-	const int64_t rows = sizes->batch * sizes->positions;
-	if (rows <= 0 || sizes->heads <= 0 || (op->n_kv_head != 0 && op->n_kv_head != op->n_head))
+	const int64_t rows = batch * positions;
+	const int64_t width = rows > 0 ? aur_tensor_count(out) / rows : 0;
+	return (struct aur_attention_sizes){
+		batch, positions, heads, width, heads > 0 && width % heads == 0 ? width / heads : 0};
+}
+
+aur_status aur_attention_check(
+	const char *who, const struct aur_attention_sizes *sizes, int64_t n_kv_head, const struct aur_dropout *dropout)
+{
+	if (sizes->batch <= 0 || sizes->positions <= 0 || sizes->heads <= 0 ||
+		(n_kv_head != 0 && n_kv_head != sizes->heads))
 		return aur_fail(AUR_SHAPE, "%s: batch, positions and heads must be positive, and n_kv_head 0 or n_head", who);
-	if (sizes->head <= 0 || sizes->width % sizes->heads != 0 || sizes->width * rows != aur_tensor_count(&op->out))
+	if (sizes->head <= 0)
 		return aur_fail(AUR_SHAPE, "%s: %lld heads do not divide the width of out", who, (long long)sizes->heads);
-	if (!aur_tensor_is(&op->qkv, AUR_F32, 3 * rows * sizes->width) ||
-		!aur_tensor_is(&op->out, AUR_F32, rows * sizes->width) ||
-		!aur_tensor_is(&op->lse, AUR_F32, rows * sizes->heads))
-		return aur_fail(AUR_SHAPE, "%s: qkv, out or lse do not fit [%lld, %lld, %lld]", who, (long long)sizes->batch,
-			(long long)sizes->positions, (long long)sizes->width);
-	if (op->dropout.p > 0.0f && !op->dropout.state)
+	if (dropout && dropout->p > 0.0f && !dropout->state)
 		return aur_fail(AUR_SHAPE, "%s: dropout needs a state", who);
 	return AUR_OK;
 }
 
-static struct aur_attention_sizes sizes_of(const struct aur_attention_forward *op)
+static aur_status check(
+	struct aur_backend *backend, const struct aur_attention_forward *op, const struct aur_attention_sizes *sizes)
 {
-	const int64_t rows = op->batch * op->positions;
-	const int64_t width = rows > 0 ? aur_tensor_count(&op->out) / rows : 0;
-	return (struct aur_attention_sizes){
-		op->batch, op->positions, op->n_head, width, op->n_head > 0 ? width / op->n_head : 0};
+	static const char who[] = "attention_forward";
+	const int64_t rows = sizes->batch * sizes->positions;
+	const enum aur_dtype type = aur_compute_type(&op->qkv);
+	AUR_TRY(aur_attention_check(who, sizes, op->n_kv_head, &op->dropout));
+	if (!aur_tensor_is(&op->qkv, type, 3 * rows * sizes->width) ||
+		!aur_tensor_is(&op->out, type, rows * sizes->width) || !aur_tensor_is(&op->lse, AUR_F32, rows * sizes->heads))
+		return aur_fail(AUR_SHAPE, "%s: qkv, out or lse do not fit %s [%lld, %lld, %lld]", who, aur_dtype_name(type),
+			(long long)sizes->batch, (long long)sizes->positions, (long long)sizes->width);
+	return aur_check_scratch(backend, who, 0, bytes_of(aur_attention_queries_floats(sizes->head)));
 }
 
-/* Queries [first, first + rows) of one head of one sequence. */
-static void forward_queries(const struct aur_attention_forward *op, const struct aur_attention_sizes *sizes,
-	int64_t pair, int64_t first, float *scratch)
+/* Queries [first, first + rows), as far as there are, of one head of one sequence. */
+static void forward_unit(const struct aur_attention_forward *op, const struct aur_attention_sizes *sizes, int64_t pair,
+	struct aur_span queries, float *scratch)
 {
-	const int64_t b = pair / sizes->heads, h = pair % sizes->heads;
-	const int64_t left = sizes->positions - first, pitch = 3 * sizes->width, row = b * sizes->positions;
-	float *q = aur_f32(&op->qkv) + row * pitch + h * sizes->head;
+	const int64_t b = pair / sizes->heads, h = pair % sizes->heads, row = b * sizes->positions, width = sizes->width;
+	const struct aur_rows qkv = {op->qkv.data, op->qkv.dtype, 3 * width}, out = {op->out.data, op->out.dtype, width};
 	struct aur_dropout_stream stream;
 	if (op->dropout.p > 0.0f)
 		stream = aur_dropout_stream_of(&op->dropout, (uint32_t)h, b);
 	aur_attention_queries(
 		&(struct aur_attention_queries){
-			.q = {q + first * pitch, pitch},
-			.k = {q + sizes->width, pitch},
-			.v = {q + 2 * sizes->width, pitch},
-			.out = {aur_f32(&op->out) + (row + first) * sizes->width + h * sizes->head, sizes->width},
-			.lse = aur_f32(&op->lse) + pair * sizes->positions + first,
-			.first = first,
-			.rows = left < AUR_ATTENTION_QUERIES ? left : AUR_ATTENTION_QUERIES,
+			.q = aur_rows_from(qkv, row + queries.begin, h * sizes->head),
+			.k = aur_rows_from(qkv, row, width + h * sizes->head),
+			.v = aur_rows_from(qkv, row, 2 * width + h * sizes->head),
+			.out = aur_rows_from(out, row + queries.begin, h * sizes->head),
+			.lse = aur_f32(&op->lse) + pair * sizes->positions + queries.begin,
+			.first = queries.begin,
+			.rows = (queries.end < sizes->positions ? queries.end : sizes->positions) - queries.begin,
 			.size = sizes->head,
 			.scale = op->scale,
 			.dropout = op->dropout.p > 0.0f ? &stream : NULL,
@@ -75,17 +84,16 @@ static void forward_queries(const struct aur_attention_forward *op, const struct
 aur_status aur_attention_forward_cpu(struct aur_backend *backend, const struct aur_attention_forward *op)
 {
 	const struct aur_cpu *cpu = aur_cpu_of(backend);
-	const struct aur_attention_sizes sizes = sizes_of(op);
-	AUR_TRY(check(op, &sizes));
-	AUR_TRY(aur_check_scratch(backend, "attention_forward", 0, bytes_of(aur_attention_queries_floats(sizes.head))));
-	const int64_t pairs = sizes.batch * sizes.heads;
-	const int64_t tiles = (sizes.positions + AUR_ATTENTION_QUERIES - 1) / AUR_ATTENTION_QUERIES;
+	const struct aur_attention_sizes sizes = aur_attention_sizes_of(&op->out, op->batch, op->positions, op->n_head);
+	AUR_TRY(check(backend, op, &sizes));
+	const int64_t pairs = sizes.batch * sizes.heads, rows = aur_attention_unit_rows(pairs, sizes.positions);
+	const int64_t units = (sizes.positions + rows - 1) / rows;
 	/* Late queries see the most keys and come first, so that threads end together. */
 #pragma omp parallel for schedule(dynamic)
-	for (int64_t i = 0; i < pairs * tiles; i++) {
-		char *scratch = cpu->per_thread + (size_t)omp_get_thread_num() * cpu->scratch.per_thread;
-		const int64_t first = (tiles - 1 - i / pairs) * AUR_ATTENTION_QUERIES;
-		forward_queries(op, &sizes, i % pairs, first, (float *)(void *)scratch);
+	for (int64_t i = 0; i < pairs * units; i++) {
+		const int64_t first = (units - 1 - i / pairs) * rows;
+		forward_unit(op, &sizes, i % pairs, (struct aur_span){first, first + rows},
+			aur_attention_scratch_of(cpu, omp_get_thread_num()));
 	}
 	return AUR_OK;
 }

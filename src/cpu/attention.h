@@ -1,76 +1,117 @@
 #ifndef AUR_CPU_ATTENTION_H
 #define AUR_CPU_ATTENTION_H
 
-/* Pieces of attention. A tile is AUR_ATTENTION_QUERIES rows of queries against a block of keys; its sizes are
- * constants, so that bits do not depend on the threads. Rows of a tile begin at multiples of 16 floats and are worked
- * on in whole sixteens: what lies beyond the keys is kept at zero. */
+/* Pieces of attention. A tile is AUR_PANEL_ROWS rows (of queries going forward, of keys going backward) against a block
+ * of up to AUR_ATTENTION_BLOCK positions, which is packed once and serves every tile. A tile's rows lie as the matrix
+ * kernels read them, [rows][AUR_GEMM_DEPTH], so that what one product writes and softmax works on in place is an
+ * operand of the next. All sizes are constants, so that bits do not depend on the threads.
+ *
+ * Forward, D numbers a head:    S = Q K^T, P V                        4 D operations for each query and key it sees.
+ * Backward:                     S, dO V^T, dV, dK, dQ                10 D.
+ */
 
 #include "dropout.h"
+#include "gemm.h"
+#include "gemm_vector.h"
 #include "internal.h"
 
 enum {
-	AUR_ATTENTION_QUERIES = 64,
-	AUR_ATTENTION_TINY = 16, /* up to this head size loops over the keys beat the matrix library */
+	AUR_ATTENTION_BLOCK = AUR_GEMM_DEPTH,
+	AUR_ATTENTION_TINY = 16,      /* up to this head size loops over the positions beat the matrix kernels */
+	AUR_ATTENTION_QUERIES = 1008, /* most queries that one unit of the forward pass handles; a multiple of the rows */
 };
 
-static inline int64_t aur_round16(int64_t n)
+static inline int64_t aur_round_up(int64_t n, int64_t unit)
 {
-	return (n + 15) / 16 * 16;
+	return (n + unit - 1) / unit * unit;
 }
 
-/* Rows of a tensor, `pitch` floats apart. */
+/* Rows of an activation, `pitch` elements apart. */
 struct aur_rows {
-	float *at;
+	void *at;
+	enum aur_dtype type;
 	int64_t pitch;
 };
 
-/* n keys (or values) of `size` numbers. `columns`: for tiny heads a transposed copy, [size rounded up to 4][capacity],
- * zero from n to the next multiple of 16; NULL otherwise. */
-struct aur_panel {
-	struct aur_rows rows;
-	float *columns;
-	int64_t capacity;
-	int64_t n, size;
+static inline struct aur_rows aur_rows_from(struct aur_rows rows, int64_t row, int64_t column)
+{
+	rows.at = (char *)rows.at + (row * rows.pitch + column) * (rows.type == AUR_F32 ? 4 : 2);
+	return rows;
+}
+
+/* How a head is multiplied: by loops, or by kernels of floats or of pairs of bf16. */
+struct aur_attention_kind {
+	int64_t size; /* D */
+	int tiny, pairs;
 };
 
-/* Floats that `columns` takes: 0 when the head is not tiny. */
-static inline int64_t aur_panel_floats(int64_t size, int64_t capacity)
+static inline struct aur_attention_kind aur_attention_kind_of(int64_t size, enum aur_dtype type)
 {
-	return size <= AUR_ATTENTION_TINY ? (size + 3) / 4 * 4 * capacity : 0;
+	const int tiny = size <= AUR_ATTENTION_TINY;
+	return (struct aur_attention_kind){size, tiny, !tiny && type == AUR_BF16 && AUR_HAS_BF16_PRODUCT};
 }
 
-/* The panel of n rows; `room` holds aur_panel_floats(size, capacity) floats. */
-struct aur_panel aur_attention_panel_of(struct aur_rows rows, int64_t n, int64_t size, float *room, int64_t capacity);
+/* D with room for whole registers: the pitch, in floats, of sums of one head. */
+static inline int64_t aur_attention_pitch(int64_t size)
+{
+	return aur_round_up(size, 16);
+}
 
-/* The rows of a tile, and how many keys of the block the first one sees (it may be none, or negative); each row sees
- * one more than the row before. */
-struct aur_seen {
-	int64_t rows;
-	int64_t first;
+/* Floats of a packed block, and of a tile's rows as an operand of scores. */
+static inline int64_t aur_attention_block_floats(int64_t size)
+{
+	return AUR_ATTENTION_BLOCK * aur_attention_pitch(size);
+}
+
+static inline int64_t aur_attention_lines_floats(int64_t size)
+{
+	return aur_round_up(size, AUR_GEMM_DEPTH) * AUR_GEMM_MOST_ROWS;
+}
+
+enum { AUR_ATTENTION_TILE_FLOATS = AUR_GEMM_MOST_ROWS * AUR_GEMM_DEPTH };
+
+/* A block packed for scores: across, the positions side by side. */
+void aur_attention_pack_across(const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *across);
+
+/* A block packed for gather: along, the numbers of a position side by side (for tiny heads as above). */
+void aur_attention_pack_along(const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *along);
+
+/* Rows of a tile, packed for scores. */
+void aur_attention_pack_lines(const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *lines);
+
+/* Columns [begin, end) of a block. */
+struct aur_attention_range {
+	int64_t begin, end;
 };
 
-static inline int64_t aur_seen_by(struct aur_seen seen, int64_t row, int64_t n)
-{
-	const int64_t keys = seen.first + row;
-	return keys < 0 ? 0 : keys < n ? keys : n;
-}
+/* Not for tiny heads: tile = scale x lines across, in these columns and others that fill the panels they lie in. */
+void aur_attention_scores(const struct aur_attention_kind *kind, const float *lines, int64_t rows, const float *across,
+	struct aur_attention_range columns, float scale, float *tile);
 
-/* The sixteens of row `row` that hold a key it sees. */
-static inline int64_t aur_seen_width(struct aur_seen seen, int64_t row, int64_t n)
-{
-	return aur_round16(aur_seen_by(seen, row, n));
-}
+/* Not for tiny heads: y [rows rounded up to 2, pitch] = (or += when `add`) tile x along, over these columns: pairs of
+ * bf16 where the kind says so. `begin` is even; the tile holds zeros from `end` on to the next even number. */
+void aur_attention_gather(const struct aur_attention_kind *kind, const float *tile, int64_t rows, const float *along,
+	struct aur_attention_range columns, int add, float *y);
 
-/* tile [rows, panel.n] = scale x panel^T.   x [rows, size]. What a row does not see is undefined. */
-void aur_attention_scores(
-	struct aur_rows x, struct aur_seen seen, const struct aur_panel *panel, float scale, struct aur_rows tile);
+/* Floats of a row in a tile become bf16 in the same place, in columns [begin, end), which are multiples of 16. */
+void aur_attention_narrow(float *row, int64_t begin, int64_t end);
 
-/* y [rows, size] = (or += when `add`) tile panel. The tile is zero where a row does not see. */
-void aur_attention_gather(
-	struct aur_rows tile, struct aur_seen seen, const struct aur_panel *panel, int add, struct aur_rows y);
+/* The same of two rows, and each pair of them, side by side in 32 columns, into `pairs` at [panel][pitch]. */
+void aur_attention_narrow_two(float *row, float *next, int64_t begin, int64_t end, float *pairs, int64_t pitch);
 
-/* sums += tile^T x: into sums->columns for tiny heads, into sums->rows otherwise. */
-void aur_attention_scatter(struct aur_rows tile, struct aur_seen seen, struct aur_rows x, const struct aur_panel *sums);
+/* Loops of tiny heads for one row of a tile, in the sixteens that hold these columns; `columns` is a block as either
+ * pack leaves it, [D rounded up to 4][AUR_ATTENTION_BLOCK]. s = scale x columns; y = (or +=) p columns^T;
+ * columns += x p. */
+void aur_attention_tiny_columns(struct aur_rows rows, int64_t n, int64_t size, float *columns);
+void aur_attention_tiny_scores(
+	const float *x, const float *columns, int64_t size, float scale, struct aur_attention_range range, float *s);
+void aur_attention_tiny_gather(
+	const float *p, const float *columns, int64_t size, struct aur_attention_range range, int add, float *y);
+void aur_attention_tiny_scatter(
+	const float *p, const float *x, int64_t size, struct aur_attention_range range, float *columns);
+
+/* x[0..n) as the type of `to`, row `row`. */
+void aur_attention_store(struct aur_rows to, int64_t row, const float *x, float scale, int64_t n);
 
 /* At most AUR_ATTENTION_QUERIES queries of one head against all keys that they see. */
 struct aur_attention_queries {
@@ -84,17 +125,50 @@ struct aur_attention_queries {
 	int64_t positions;                        /* columns of dropout's mask */
 };
 
+/* A query's results do not depend on which others come with it. scratch: aur_attention_queries_floats(D). */
 void aur_attention_queries(const struct aur_attention_queries *queries, float *scratch);
-
-/* Floats of scratch memory it needs. */
 int64_t aur_attention_queries_floats(int64_t size);
 
-/* The sizes of one call, checked. */
+/* Queries that one unit of work holds when `units` (heads of sequences) of `rows` queries are shared by all threads:
+ * a head is cut only where there are few. */
+int64_t aur_attention_unit_rows(int64_t units, int64_t rows);
+
+/* One row of a new text: running softmax over keys and values that are read once. */
+void aur_attention_one_query(const struct aur_attention_queries *query, float *scratch);
+
+/* One head of one sequence, backward. */
+struct aur_attention_head {
+	struct aur_rows q, k, v, out, d_out, dq, dk, dv; /* at position 0 */
+	const float *lse;
+	int64_t positions, size;
+	float scale;
+	const struct aur_dropout_stream *dropout; /* NULL: none */
+};
+
+/* dK and dV of each `parts`-th group of keys, beginning with group `part`, and their share of dQ. */
+void aur_attention_keys(const struct aur_attention_head *head, int64_t part, int64_t parts, float *scratch);
+int64_t aur_attention_keys_floats(int64_t positions, int64_t size);
+int64_t aur_attention_key_groups(int64_t positions);
+
+/* What the backward pass needs; attention.c adds it to its own. */
+struct aur_cpu_scratch aur_attention_backward_scratch(int64_t positions, int64_t head);
+
+/* The sizes of one call. */
 struct aur_attention_sizes {
 	int64_t batch, positions, heads, width, head; /* head: D */
 };
 
-/* What the backward pass needs; attention.c adds it to its own. */
-struct aur_cpu_scratch aur_attention_backward_scratch(int64_t positions, int64_t head);
+/* From out [B*T, C]; `head` is 0 where they make no sense. */
+struct aur_attention_sizes aur_attention_sizes_of(
+	const struct aur_tensor *out, int64_t batch, int64_t positions, int64_t heads);
+
+/* AUR_SHAPE unless the sizes, n_kv_head and dropout are as backend.h says. */
+aur_status aur_attention_check(
+	const char *who, const struct aur_attention_sizes *sizes, int64_t n_kv_head, const struct aur_dropout *dropout);
+
+static inline float *aur_attention_scratch_of(const struct aur_cpu *cpu, int thread)
+{
+	return (float *)(void *)(cpu->per_thread + (size_t)thread * cpu->scratch.per_thread);
+}
 
 #endif

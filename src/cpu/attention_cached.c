@@ -3,88 +3,89 @@
 #include <omp.h>
 #include <string.h>
 
-static aur_status check(const struct aur_attention_cached *op, int64_t width)
+enum { FEW = 3 /* new rows, up to which each reads the caches by itself: packing them would take longer */ };
+
+static aur_status check(
+	struct aur_backend *backend, const struct aur_attention_cached *op, const struct aur_attention_sizes *sizes)
 {
-	const char *who = "attention_cached";
-	const int64_t rows = op->batch * op->positions;
-	if (op->batch <= 0 || op->positions <= 0 || op->n_head <= 0 || (op->n_kv_head != 0 && op->n_kv_head != op->n_head))
-		return aur_fail(AUR_SHAPE, "%s: batch, positions and heads must be positive, and n_kv_head 0 or n_head", who);
+	static const char who[] = "attention_cached";
+	const enum aur_dtype type = aur_compute_type(&op->qkv);
+	const int64_t rows = sizes->batch * sizes->positions, cached = sizes->batch * op->capacity * sizes->width;
+	AUR_TRY(aur_attention_check(who, sizes, op->n_kv_head, NULL));
 	if (op->past < 0 || op->past + op->positions > op->capacity)
 		return aur_fail(AUR_SHAPE, "%s: %lld rows after %lld do not fit a cache of %lld", who, (long long)op->positions,
 			(long long)op->past, (long long)op->capacity);
-	const int64_t cached = op->batch * op->capacity * width;
-	if (width <= 0 || width % op->n_head != 0 || !aur_tensor_is(&op->out, AUR_F32, rows * width) ||
-		!aur_tensor_is(&op->qkv, AUR_F32, 3 * rows * width) || !aur_tensor_is(&op->k_cache, AUR_F32, cached) ||
-		!aur_tensor_is(&op->v_cache, AUR_F32, cached))
-		return aur_fail(AUR_SHAPE, "%s: qkv, out or the caches do not fit %lld heads", who, (long long)op->n_head);
-	return AUR_OK;
+	if (!aur_tensor_is(&op->out, type, rows * sizes->width) ||
+		!aur_tensor_is(&op->qkv, type, 3 * rows * sizes->width) || !aur_tensor_is(&op->k_cache, type, cached) ||
+		!aur_tensor_is(&op->v_cache, type, cached))
+		return aur_fail(AUR_SHAPE, "%s: qkv, out or the caches do not fit %s of %lld heads", who, aur_dtype_name(type),
+			(long long)op->n_head);
+	return aur_check_scratch(backend, who, 0, (size_t)aur_attention_queries_floats(sizes->head) * sizeof(float));
 }
 
-/* What one (sequence, head) has: its numbers in the first new row, and its caches. */
-struct head {
-	float *q, *k, *v, *out; /* k, v: the caches, [capacity, D] */
-	int64_t width, size;
-};
-
-static struct head head_of(const struct aur_attention_cached *op, int64_t width, int64_t pair)
+/* All new rows of one head of one sequence. */
+static struct aur_attention_queries queries_of(
+	const struct aur_attention_cached *op, const struct aur_attention_sizes *sizes, int64_t pair)
 {
-	const int64_t size = width / op->n_head, row = pair / op->n_head * op->positions, column = pair % op->n_head * size;
-	const int64_t cache = pair * op->capacity * size;
-	return (struct head){aur_f32(&op->qkv) + row * 3 * width + column, aur_f32(&op->k_cache) + cache,
-		aur_f32(&op->v_cache) + cache, aur_f32(&op->out) + row * width + column, width, size};
+	const int64_t size = sizes->head, row = pair / op->n_head * op->positions, column = pair % op->n_head * size;
+	const struct aur_rows qkv = {op->qkv.data, op->qkv.dtype, 3 * sizes->width};
+	const struct aur_rows k = {op->k_cache.data, op->k_cache.dtype, size}, v = {op->v_cache.data, k.type, size};
+	const struct aur_rows out = {op->out.data, op->out.dtype, sizes->width};
+	return (struct aur_attention_queries){
+		.q = aur_rows_from(qkv, row, column),
+		.k = aur_rows_from(k, pair * op->capacity, 0),
+		.v = aur_rows_from(v, pair * op->capacity, 0),
+		.out = aur_rows_from(out, row, column),
+		.first = op->past,
+		.rows = op->positions,
+		.size = size,
+		.scale = op->scale,
+		.positions = op->past + op->positions,
+	};
 }
 
-static void append(const struct aur_attention_cached *op, const struct head *head)
+static void append(const struct aur_attention_queries *head, int64_t width)
 {
-	const size_t bytes = (size_t)head->size * sizeof(float);
-	for (int64_t i = 0; i < op->positions; i++) {
-		const float *row = head->q + i * 3 * head->width;
-		memcpy(head->k + (op->past + i) * head->size, row + head->width, bytes);
-		memcpy(head->v + (op->past + i) * head->size, row + 2 * head->width, bytes);
+	const size_t bytes = (size_t)head->size * aur_dtype_bytes(head->q.type);
+	for (int64_t i = 0; i < head->rows; i++) {
+		memcpy(aur_rows_from(head->k, head->first + i, 0).at, aur_rows_from(head->q, i, width).at, bytes);
+		memcpy(aur_rows_from(head->v, head->first + i, 0).at, aur_rows_from(head->q, i, 2 * width).at, bytes);
 	}
 }
 
-static void attend(const struct aur_attention_cached *op, const struct head *head, int64_t first, float *scratch)
+/* Rows [first, first + rows) of the new ones, as far as there are. */
+static void attend(struct aur_attention_queries head, int64_t first, int64_t rows, float *scratch)
 {
-	const int64_t left = op->positions - first;
-	aur_attention_queries(
-		&(struct aur_attention_queries){
-			.q = {head->q + first * 3 * head->width, 3 * head->width},
-			.k = {head->k, head->size},
-			.v = {head->v, head->size},
-			.out = {head->out + first * head->width, head->width},
-			.first = op->past + first,
-			.rows = left < AUR_ATTENTION_QUERIES ? left : AUR_ATTENTION_QUERIES,
-			.size = head->size,
-			.scale = op->scale,
-			.positions = op->past + op->positions,
-		},
-		scratch);
+	const int64_t left = head.rows - first;
+	head.q = aur_rows_from(head.q, first, 0);
+	head.out = aur_rows_from(head.out, first, 0);
+	head.first += first;
+	head.rows = left < rows ? left : rows;
+	if (rows == 1)
+		aur_attention_one_query(&head, scratch);
+	else
+		aur_attention_queries(&head, scratch);
 }
 
 aur_status aur_attention_cached_cpu(struct aur_backend *backend, const struct aur_attention_cached *op)
 {
 	const struct aur_cpu *cpu = aur_cpu_of(backend);
-	const int64_t rows = op->batch * op->positions;
-	const int64_t width = rows > 0 ? aur_tensor_count(&op->out) / rows : 0;
-	AUR_TRY(check(op, width));
-	AUR_TRY(aur_check_scratch(
-		backend, "attention_cached", 0, (size_t)aur_attention_queries_floats(width / op->n_head) * sizeof(float)));
+	const struct aur_attention_sizes sizes = aur_attention_sizes_of(&op->out, op->batch, op->positions, op->n_head);
+	AUR_TRY(check(backend, op, &sizes));
 	const int64_t pairs = op->batch * op->n_head;
-	const int64_t tiles = (op->positions + AUR_ATTENTION_QUERIES - 1) / AUR_ATTENTION_QUERIES;
+	const int64_t rows = op->positions <= FEW ? 1 : aur_attention_unit_rows(pairs, op->positions);
+	const int64_t units = (op->positions + rows - 1) / rows;
 #pragma omp parallel
 	{
 #pragma omp for schedule(static)
 		for (int64_t i = 0; i < pairs; i++) {
-			const struct head head = head_of(op, width, i);
-			append(op, &head);
+			const struct aur_attention_queries head = queries_of(op, &sizes, i);
+			append(&head, sizes.width);
 		}
 #pragma omp for schedule(dynamic)
-		for (int64_t i = 0; i < pairs * tiles; i++) {
-			char *scratch = cpu->per_thread + (size_t)omp_get_thread_num() * cpu->scratch.per_thread;
-			const struct head head = head_of(op, width, i % pairs);
-			attend(op, &head, (tiles - 1 - i / pairs) * AUR_ATTENTION_QUERIES, (float *)(void *)scratch);
-		}
+		for (int64_t i = 0; i < pairs * units; i++)
+			attend(queries_of(op, &sizes, i % pairs), (units - 1 - i / pairs) * rows, rows,
+				aur_attention_scratch_of(cpu, omp_get_thread_num()));
 	}
 	return AUR_OK;
 }

@@ -1,152 +1,172 @@
 #include "attention.h"
-#include "gemm.h"
+#include "gemm_kernel.h"
+#include "gemm_pack.h"
+#include "rows.h"
 
-#include <string.h>
+/* A block across: for each AUR_GEMM_DEPTH steps of D, panels of PANEL_COLUMNS positions, [steps][PANEL_COLUMNS].
+ * A block along: panels of PANEL_COLUMNS numbers of D (the last of LANES where that is enough), [positions][columns].
+ */
 
-/* Heads of a few numbers are too thin for the matrix library: loops over the keys, four components at a time. */
+enum { BLOCK = AUR_ATTENTION_BLOCK, DEPTH = AUR_GEMM_DEPTH, COLUMNS = AUR_PANEL_COLUMNS };
 
-static void transpose(struct aur_rows rows, int64_t n, int64_t size, float *columns, int64_t capacity)
-{
-	const int64_t width = aur_round16(n), height = (size + 3) / 4 * 4;
-	for (int64_t i = 0; i < n; i++)
-		for (int64_t d = 0; d < size; d++)
-			columns[d * capacity + i] = rows.at[i * rows.pitch + d];
-	for (int64_t d = 0; d < height; d++) {
-		const int64_t filled = d < size ? n : 0;
-		memset(columns + d * capacity + filled, 0, (size_t)(width - filled) * sizeof(float));
-	}
-}
-
-struct aur_panel aur_attention_panel_of(struct aur_rows rows, int64_t n, int64_t size, float *room, int64_t capacity)
-{
-	const int tiny = size <= AUR_ATTENTION_TINY;
-	if (tiny)
-		transpose(rows, n, size, room, capacity);
-	return (struct aur_panel){rows, tiny ? room : NULL, capacity, n, size};
-}
-
-struct four {
-	float v[4];
+/* A stretch of D that one call of a kernel works through. */
+struct stretch {
+	int64_t first, numbers, steps;
 };
 
-/* Components d to d + 3 of a row; zero beyond its size. */
-static inline struct four four_of(const float *row, int64_t d, int64_t size)
+static int64_t stretches_of(const struct aur_attention_kind *kind)
 {
-	struct four four = {{0}};
-	for (int64_t i = 0; i < 4 && d + i < size; i++)
-		four.v[i] = row[d + i];
-	return four;
+	return (aur_pack_steps(kind->size, kind->pairs) + DEPTH - 1) / DEPTH;
 }
 
-static void scores_row(const float *x, const struct aur_panel *panel, float scale, int64_t width, float *s)
+static struct stretch stretch_of(const struct aur_attention_kind *kind, int64_t i)
 {
-	const int64_t step = panel->capacity;
-	memset(s, 0, (size_t)width * sizeof(float));
-	for (int64_t d = 0; d < panel->size; d += 4) {
-		const struct four q = four_of(x, d, panel->size);
-		const float q0 = q.v[0] * scale, q1 = q.v[1] * scale, q2 = q.v[2] * scale, q3 = q.v[3] * scale;
-		const float *k = panel->columns + d * step;
-#pragma omp simd
-		for (int64_t j = 0; j < width; j++)
-			s[j] += q0 * k[j] + q1 * k[j + step] + q2 * k[j + 2 * step] + q3 * k[j + 3 * step];
+	const int64_t longest = kind->pairs ? 2 * DEPTH : DEPTH, left = kind->size - i * longest;
+	const int64_t numbers = left < longest ? left : longest;
+	return (struct stretch){i * longest, numbers, aur_pack_steps(numbers, kind->pairs)};
+}
+
+void aur_attention_pack_across(const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *across)
+{
+	if (kind->tiny) {
+		aur_attention_tiny_columns(rows, n, kind->size, across);
+		return;
+	}
+	for (int64_t i = 0; i < stretches_of(kind); i++) {
+		const struct stretch s = stretch_of(kind, i);
+		float *to = across + i * DEPTH * BLOCK;
+		for (int64_t j = 0; j < n; j += COLUMNS, to += s.steps * COLUMNS)
+			aur_pack_by_steps(&(struct aur_pack_source){.data = aur_rows_from(rows, j, s.first).at,
+								  .type = rows.type,
+								  .along = 1,
+								  .pitch = rows.pitch,
+								  .lines = n - j < COLUMNS ? n - j : COLUMNS,
+								  .depth = s.numbers,
+								  .pairs = kind->pairs},
+				COLUMNS, to);
 	}
 }
 
-static void gather_row(const float *p, const struct aur_panel *panel, int64_t width, int add, float *y)
+static int64_t width_at(int64_t size, int64_t d)
 {
-	const int64_t step = panel->capacity;
-	for (int64_t d = 0; d < panel->size; d += 4) {
-		const float *v = panel->columns + d * step;
-		float a = 0.0f, b = 0.0f, c = 0.0f, e = 0.0f;
-#pragma omp simd reduction(+ : a, b, c, e)
-		for (int64_t j = 0; j < width; j++) {
-			a += p[j] * v[j];
-			b += p[j] * v[j + step];
-			c += p[j] * v[j + 2 * step];
-			e += p[j] * v[j + 3 * step];
+	return size - d > AUR_LANES ? COLUMNS : AUR_LANES;
+}
+
+void aur_attention_pack_along(const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *along)
+{
+	if (kind->tiny) {
+		aur_attention_tiny_columns(rows, n, kind->size, along);
+		return;
+	}
+	for (int64_t d = 0; d < kind->size; d += COLUMNS) {
+		const int64_t left = kind->size - d, width = width_at(kind->size, d);
+		aur_pack_by_steps(&(struct aur_pack_source){.data = aur_rows_from(rows, 0, d).at,
+							  .type = rows.type,
+							  .pitch = rows.pitch,
+							  .lines = left < width ? left : width,
+							  .depth = n,
+							  .readable = left,
+							  .pairs = kind->pairs},
+			width, along + d * BLOCK);
+	}
+}
+
+void aur_attention_pack_lines(const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *lines)
+{
+	for (int64_t i = 0; i < stretches_of(kind); i++) {
+		const struct stretch s = stretch_of(kind, i);
+		aur_pack_by_lines(&(struct aur_pack_source){.data = aur_rows_from(rows, 0, s.first).at,
+							  .type = rows.type,
+							  .along = 1,
+							  .pitch = rows.pitch,
+							  .lines = n,
+							  .depth = s.numbers,
+							  .pairs = kind->pairs},
+			aur_round_up(n, 2), lines + i * AUR_ATTENTION_TILE_FLOATS);
+	}
+}
+
+void aur_attention_scores(const struct aur_attention_kind *kind, const float *lines, int64_t rows, const float *across,
+	struct aur_attention_range columns, float scale, float *tile)
+{
+	const aur_kernel kernel = aur_gemm_kernel_of(kind->pairs, 0, rows, 2);
+	for (int64_t i = 0; i < stretches_of(kind); i++) {
+		const struct stretch s = stretch_of(kind, i);
+		struct aur_tile product = {
+			.steps = s.steps, .a = lines + i * AUR_ATTENTION_TILE_FLOATS, .alpha = scale, .add = i > 0, .pitch = DEPTH};
+		for (int64_t j = columns.begin / COLUMNS * COLUMNS; j < columns.end; j += COLUMNS) {
+			product.b = across + i * DEPTH * BLOCK + j * s.steps;
+			product.out = tile + j;
+			kernel(&product);
 		}
-		const float sums[4] = {a, b, c, e};
-		for (int64_t i = 0; i < 4 && d + i < panel->size; i++)
-			y[d + i] = (add ? y[d + i] : 0.0f) + sums[i];
 	}
 }
 
-static void scatter_row(const float *p, const float *x, const struct aur_panel *sums, int64_t width)
+void aur_attention_gather(const struct aur_attention_kind *kind, const float *tile, int64_t rows, const float *along,
+	struct aur_attention_range columns, int add, float *y)
 {
-	const int64_t step = sums->capacity;
-	for (int64_t d = 0; d < sums->size; d += 4) {
-		const struct four f = four_of(x, d, sums->size);
-		const float x0 = f.v[0], x1 = f.v[1], x2 = f.v[2], x3 = f.v[3];
-		float *g = sums->columns + d * step;
+	const int64_t pitch = aur_attention_pitch(kind->size);
+	const int64_t first = kind->pairs ? columns.begin / 2 : columns.begin;
+	struct aur_tile product = {.steps = aur_pack_steps(columns.end - columns.begin, kind->pairs),
+		.a = tile + first,
+		.alpha = 1.0f,
+		.add = add,
+		.pitch = pitch};
+	for (int64_t d = 0; d < kind->size; d += COLUMNS) {
+		const int64_t width = width_at(kind->size, d);
+		product.b = along + d * BLOCK + first * width;
+		product.out = y + d;
+		aur_gemm_kernel_of(kind->pairs, 0, rows, (int)(width / AUR_LANES))(&product);
+	}
+}
+
+void aur_attention_store(struct aur_rows to, int64_t row, const float *x, float scale, int64_t n)
+{
+	void *at = aur_rows_from(to, row, 0).at;
+	if (to.type == AUR_F32) {
 #pragma omp simd
-		for (int64_t j = 0; j < width; j++) {
-			g[j] += p[j] * x0;
-			g[j + step] += p[j] * x1;
-			g[j + 2 * step] += p[j] * x2;
-			g[j + 3 * step] += p[j] * x3;
-		}
+		for (int64_t d = 0; d < n; d++)
+			((float *)at)[d] = x[d] * scale;
+	} else {
+#pragma omp simd
+		for (int64_t d = 0; d < n; d++)
+			((uint16_t *)at)[d] = aur_narrow(x[d] * scale);
 	}
 }
 
-void aur_attention_scores(
-	struct aur_rows x, struct aur_seen seen, const struct aur_panel *panel, float scale, struct aur_rows tile)
+#if AUR_HAS_BF16_PRODUCT
+
+void aur_attention_narrow(float *row, int64_t begin, int64_t end)
 {
-	if (panel->columns) {
-		for (int64_t i = 0; i < seen.rows; i++)
-			scores_row(x.at + i * x.pitch, panel, scale, aur_seen_width(seen, i, panel->n), tile.at + i * tile.pitch);
-		return;
-	}
-	aur_gemm(&(struct aur_gemm){.transpose_b = 1,
-		.m = seen.rows,
-		.n = panel->n,
-		.k = panel->size,
-		.alpha = scale,
-		.a = x.at,
-		.lda = x.pitch,
-		.b = panel->rows.at,
-		.ldb = panel->rows.pitch,
-		.c = tile.at,
-		.ldc = tile.pitch});
+	char *to = (char *)row;
+	for (int64_t j = begin; j < end; j += 16)
+		_mm256_storeu_si256((__m256i *)(void *)(to + 2 * j), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(row + j)));
 }
 
-void aur_attention_gather(
-	struct aur_rows tile, struct aur_seen seen, const struct aur_panel *panel, int add, struct aur_rows y)
+void aur_attention_narrow_two(float *row, float *next, int64_t begin, int64_t end, float *pairs, int64_t pitch)
 {
-	if (panel->columns) {
-		for (int64_t i = 0; i < seen.rows; i++)
-			gather_row(tile.at + i * tile.pitch, panel, aur_seen_width(seen, i, panel->n), add, y.at + i * y.pitch);
-		return;
+	char *to = (char *)row, *to_next = (char *)next;
+	for (int64_t j = begin; j < end; j += 16) {
+		const __m256i a = (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(row + j));
+		const __m256i b = (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(next + j));
+		const __m512i low = _mm512_cvtepu16_epi32(a), high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16);
+		_mm256_storeu_si256((__m256i *)(void *)(to + 2 * j), a);
+		_mm256_storeu_si256((__m256i *)(void *)(to_next + 2 * j), b);
+		_mm512_storeu_si512(pairs + j / COLUMNS * pitch + j % COLUMNS, _mm512_or_si512(low, high));
 	}
-	aur_gemm(&(struct aur_gemm){.m = seen.rows,
-		.n = panel->size,
-		.k = panel->n,
-		.alpha = 1.0f,
-		.beta = add ? 1.0f : 0.0f,
-		.a = tile.at,
-		.lda = tile.pitch,
-		.b = panel->rows.at,
-		.ldb = panel->rows.pitch,
-		.c = y.at,
-		.ldc = y.pitch});
 }
 
-void aur_attention_scatter(struct aur_rows tile, struct aur_seen seen, struct aur_rows x, const struct aur_panel *sums)
+#else
+
+/* Never asked for: no kind has pairs here. */
+void aur_attention_narrow(float *row, int64_t begin, int64_t end)
 {
-	if (sums->columns) {
-		for (int64_t i = 0; i < seen.rows; i++)
-			scatter_row(tile.at + i * tile.pitch, x.at + i * x.pitch, sums, aur_seen_width(seen, i, sums->n));
-		return;
-	}
-	aur_gemm(&(struct aur_gemm){.transpose_a = 1,
-		.m = sums->n,
-		.n = sums->size,
-		.k = seen.rows,
-		.alpha = 1.0f,
-		.beta = 1.0f,
-		.a = tile.at,
-		.lda = tile.pitch,
-		.b = x.at,
-		.ldb = x.pitch,
-		.c = sums->rows.at,
-		.ldc = sums->rows.pitch});
+	(void)row, (void)begin, (void)end;
 }
+
+void aur_attention_narrow_two(float *row, float *next, int64_t begin, int64_t end, float *pairs, int64_t pitch)
+{
+	(void)row, (void)next, (void)begin, (void)end, (void)pairs, (void)pitch;
+}
+
+#endif

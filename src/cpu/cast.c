@@ -1,25 +1,44 @@
 #include "internal.h"
-#include "vector_math.h"
+#include "rows.h"
 
 enum { BLOCK = 32768 };
 
-/* As aur_bf16_from_f32, without a branch. */
 static void narrow(const float *x, int64_t n, uint16_t *y)
 {
 #pragma omp simd
-	for (int64_t i = 0; i < n; i++) {
-		const uint32_t bits = aur_bits_of(x[i]);
-		const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-		const uint32_t quiet = bits >> 16 | 0x40u;
-		y[i] = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-	}
+	for (int64_t i = 0; i < n; i++)
+		y[i] = aur_narrow(x[i]);
 }
 
 static void widen(const uint16_t *x, int64_t n, float *y)
 {
 #pragma omp simd
 	for (int64_t i = 0; i < n; i++)
-		y[i] = aur_float_of((uint32_t)x[i] << 16);
+		y[i] = aur_widen(x[i]);
+}
+
+/* Elements [begin, begin + n), the first of them to `to`. */
+static void convert(const struct aur_cast *op, int64_t begin, int64_t n, void *to)
+{
+	if (op->x.dtype == AUR_F32)
+		narrow(aur_elements(&op->x, begin), n, to);
+	else
+		widen(aur_elements(&op->x, begin), n, to);
+}
+
+static void convert_block(const struct aur_cast *op, int64_t begin, int64_t end, int streams)
+{
+	_Alignas(64) float piece[AUR_PIECE];
+	if (!streams) {
+		convert(op, begin, end - begin, aur_elements(&op->y, begin));
+		return;
+	}
+	for (; begin < end; begin += AUR_PIECE) {
+		const int64_t n = end - begin < AUR_PIECE ? end - begin : AUR_PIECE;
+		convert(op, begin, n, piece);
+		aur_stream(aur_elements(&op->y, begin), piece, (size_t)n * aur_element_bytes(op->y.dtype));
+	}
+	aur_stream_end();
 }
 
 aur_status aur_cast_cpu(struct aur_backend *backend, const struct aur_cast *op)
@@ -30,13 +49,9 @@ aur_status aur_cast_cpu(struct aur_backend *backend, const struct aur_cast *op)
 	const int narrows = op->x.dtype == AUR_F32;
 	AUR_TRY(aur_check_matrix(name, "x", &op->x, narrows ? AUR_F32 : AUR_BF16, count, 1));
 	AUR_TRY(aur_check_matrix(name, "y", &op->y, narrows ? AUR_BF16 : AUR_F32, count, 1));
+	const int streams = aur_streams(&op->y);
 #pragma omp parallel for schedule(static)
-	for (int64_t begin = 0; begin < count; begin += BLOCK) {
-		const int64_t n = count - begin < BLOCK ? count - begin : BLOCK;
-		if (narrows)
-			narrow(aur_f32(&op->x) + begin, n, (uint16_t *)op->y.data + begin);
-		else
-			widen((const uint16_t *)op->x.data + begin, n, aur_f32(&op->y) + begin);
-	}
+	for (int64_t begin = 0; begin < count; begin += BLOCK)
+		convert_block(op, begin, begin + BLOCK < count ? begin + BLOCK : count, streams);
 	return AUR_OK;
 }

@@ -3,6 +3,8 @@
 
 #include "variant.h"
 
+#include "core/dtype.h"
+
 #include <stdint.h>
 
 /* softmax(x)[j] = exp(x[j] - max) / sum. */
@@ -11,13 +13,14 @@ struct aur_softmax {
 	double sum; /* of fp32 exponentials, added in fp32 over 512 columns and in fp64 beyond */
 };
 
-/* Of one row; x [n], n > 0. exponentials (may be NULL, may be x) gets exp(x[j] - max). A NaN in x makes sum NaN. */
-struct aur_softmax aur_softmax_of(const float *x, int64_t n, float *exponentials);
+/* Of one row, in one pass; x [n], n > 0. A NaN in x makes sum NaN. */
+struct aur_softmax aur_softmax_of(const float *x, int64_t n);
 
-/* -log softmax(logits)[target] of one row, the same bits with and without a gradient. With gradient_scale given, the
- * row becomes (softmax(logits) - onehot(target)) * gradient_scale; without (NULL) what it holds afterwards means
- * nothing. */
-double aur_cross_entropy_row(float *logits, int64_t n, int32_t target, const float *gradient_scale);
+/* -log softmax(logits)[target] of one row, the same bits with and without a gradient. d_logits, fp32 or bf16 [n], gets
+ * (softmax(logits) - onehot(target)) * scale; the logits are then used up, and it may begin where they do, in either
+ * type. NULL: the loss alone. Memory is read and written once: the second pass over a row finds it in a cache. */
+double aur_cross_entropy_row(
+	float *logits, int64_t n, int32_t target, float scale, void *d_logits, enum aur_dtype d_type);
 
 /* loss[b] = sum over t, ascending, of row_loss[b * positions + t]. */
 void aur_sum_sequences(const double *row_loss, int64_t batch, int64_t positions, double *loss);

@@ -5,77 +5,146 @@
 #include <math.h>
 #include <string.h>
 
-/* Counters are drawn sixteen at a time, one a vector lane: 128 elements. */
-enum { LANES = 16, GROUP = 8, BATCH = LANES * GROUP, WORDS = LANES * 4 };
+#if defined __SSE2__
+#include <immintrin.h>
+#endif
 
-struct counter {
-	uint32_t v[4];
+/* Counters are drawn sixteen at a time, 128 elements. A vector holds one word of several of them, each in the low half
+ * of a lane of 64 bits: the multiplication of low halves to whole lanes then gives both halves of the product, and what
+ * the high half of a lane holds otherwise is of no matter. */
+enum { COUNTERS = 16, GROUP = 8, BATCH = COUNTERS * GROUP };
+
+#if defined __AVX512F__
+
+enum { LANES = 8 };
+typedef uint64_t lanes __attribute__((vector_size(64)));
+
+static inline lanes multiply(lanes a, lanes b)
+{
+	return (lanes)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+}
+
+static inline void store_pairs(void *to, lanes low, lanes high)
+{
+	_mm512_storeu_si512(to, _mm512_unpacklo_epi64((__m512i)low, (__m512i)high));
+	_mm512_storeu_si512((char *)to + 64, _mm512_unpackhi_epi64((__m512i)low, (__m512i)high));
+}
+
+#elif defined __AVX2__
+
+enum { LANES = 4 };
+typedef uint64_t lanes __attribute__((vector_size(32)));
+
+static inline lanes multiply(lanes a, lanes b)
+{
+	return (lanes)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
+
+static inline void store_pairs(void *to, lanes low, lanes high)
+{
+	_mm256_storeu_si256(to, _mm256_unpacklo_epi64((__m256i)low, (__m256i)high));
+	_mm256_storeu_si256((__m256i *)to + 1, _mm256_unpackhi_epi64((__m256i)low, (__m256i)high));
+}
+
+#else
+
+enum { LANES = 2 };
+typedef uint64_t lanes __attribute__((vector_size(16)));
+
+static inline lanes multiply(lanes a, lanes b)
+{
+#if defined __SSE2__
+	return (lanes)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+	return (a & 0xffffffffu) * (b & 0xffffffffu);
+#endif
+}
+
+static inline void store_pairs(void *to, lanes low, lanes high)
+{
+	const uint64_t words[4] = {low[0], high[0], low[1], high[1]};
+	memcpy(to, words, sizeof words);
+}
+
+#endif
+
+static inline lanes in_all(uint64_t x)
+{
+	return x - (lanes){0};
+}
+
+/* Vectors of LANES counters; lane 2i holds counter i and lane 2i + 1 counter LANES/2 + i, which is where store_pairs
+ * takes them from. */
+static inline lanes lanes_of(const uint32_t element[LANES])
+{
+	lanes x;
+	for (int i = 0; i < LANES / 2; i++) {
+		x[2 * i] = element[i];
+		x[2 * i + 1] = element[LANES / 2 + i];
+	}
+	return x;
+}
+
+struct counters {
+	lanes v[4];
 };
 
-static inline uint32_t high_half(uint32_t a, uint32_t b)
+static inline struct counters philox_round(struct counters c, lanes key0, lanes key1)
 {
-	return (uint32_t)((uint64_t)a * b >> 32);
+	const lanes a = multiply(c.v[0], in_all(PHILOX_M4x32_0));
+	const lanes b = multiply(c.v[2], in_all(PHILOX_M4x32_1));
+	return (struct counters){{(b >> 32) ^ c.v[1] ^ key0, b, (a >> 32) ^ c.v[3] ^ key1, a}};
 }
 
-/* The halves of each product are written apart: compilers then find the vector multiplications of 32 bits. */
-static inline struct counter philox_round(struct counter c, const uint32_t key[2], uint32_t round)
+static inline struct counters first_of(const struct aur_dropout_stream *s, lanes element)
 {
-	const uint32_t key0 = key[0] + round * PHILOX_W32_0;
-	const uint32_t key1 = key[1] + round * PHILOX_W32_1;
-	return (struct counter){{high_half(PHILOX_M4x32_1, c.v[2]) ^ c.v[1] ^ key0, PHILOX_M4x32_1 * c.v[2],
-		high_half(PHILOX_M4x32_0, c.v[0]) ^ c.v[3] ^ key1, PHILOX_M4x32_0 * c.v[0]}};
+	return (struct counters){{element, in_all(s->stream), in_all(s->sample[0]), in_all(s->sample[1])}};
 }
 
-static inline struct counter philox(struct counter c, const uint32_t key[2])
+static inline void store_halves(struct counters c, uint16_t half[LANES * GROUP])
 {
-	c = philox_round(c, key, 0);
-	c = philox_round(c, key, 1);
-	c = philox_round(c, key, 2);
-	c = philox_round(c, key, 3);
-	c = philox_round(c, key, 4);
-	c = philox_round(c, key, 5);
-	c = philox_round(c, key, 6);
-	c = philox_round(c, key, 7);
-	c = philox_round(c, key, 8);
-	return philox_round(c, key, 9);
+	store_pairs(half, (c.v[0] & 0xffffffffu) | c.v[1] << 32, (c.v[2] & 0xffffffffu) | c.v[3] << 32);
 }
 
-/* aur_philox of LANES elements. Rounds are written out one by one, so that the loop over lanes is the one vectorised.
- */
-static void draw(const struct aur_dropout_stream *stream, const uint32_t element[LANES], uint32_t word[WORDS])
+/* aur_philox of 2 LANES elements, as half-words in order (on the little-endian machines there are). Two chains of
+ * multiplications at once, as each waits for its own results. */
+static inline void philox(const struct aur_dropout_stream *s, lanes low, lanes high, uint16_t half[2 * LANES * GROUP])
 {
-	const struct aur_dropout_stream s = *stream;
-#pragma omp simd
-	for (int i = 0; i < LANES; i++) {
-		const struct counter random = philox((struct counter){{element[i], s.stream, s.sample[0], s.sample[1]}}, s.key);
-		word[4 * i] = random.v[0];
-		word[4 * i + 1] = random.v[1];
-		word[4 * i + 2] = random.v[2];
-		word[4 * i + 3] = random.v[3];
+	struct counters a = first_of(s, low), b = first_of(s, high);
+	for (uint32_t round = 0; round < 10; round++) {
+		const lanes key0 = in_all(s->keys[round][0]), key1 = in_all(s->keys[round][1]);
+		a = philox_round(a, key0, key1);
+		b = philox_round(b, key0, key1);
 	}
+	store_halves(a, half);
+	store_halves(b, half + LANES * GROUP);
 }
 
-static void factors_of_words(const struct aur_dropout_stream *stream, const uint32_t word[WORDS], float factor[BATCH])
+static void draw(const struct aur_dropout_stream *stream, const uint32_t element[COUNTERS], uint16_t half[BATCH])
+{
+	for (int i = 0; i < COUNTERS; i += 2 * LANES)
+		philox(stream, lanes_of(element + i), lanes_of(element + i + LANES), half + i * GROUP);
+}
+
+static void factors_of(const struct aur_dropout_stream *stream, const uint16_t *half, int64_t n, float *factor)
 {
 	const uint32_t threshold = stream->threshold;
 	const float scale = stream->scale;
 #pragma omp simd
-	for (int i = 0; i < WORDS; i++) {
-		factor[2 * i] = (word[i] & 0xffff) < threshold ? 0.0f : scale;
-		factor[2 * i + 1] = word[i] >> 16 < threshold ? 0.0f : scale;
-	}
+	for (int64_t i = 0; i < n; i++)
+		factor[i] = half[i] < threshold ? 0.0f : scale;
 }
 
-static void draw_factors(const struct aur_dropout_stream *stream, const uint32_t element[LANES], float factor[BATCH])
+static void draw_factors(const struct aur_dropout_stream *stream, const uint32_t element[COUNTERS], float factor[BATCH])
 {
-	uint32_t word[WORDS];
-	draw(stream, element, word);
-	factors_of_words(stream, word, factor);
+	_Alignas(64) uint16_t half[BATCH];
+	draw(stream, element, half);
+	factors_of(stream, half, BATCH, factor);
 }
 
-static void store_groups(const float factor[BATCH], float *const to[LANES], int lanes)
+static void store_groups(const float factor[BATCH], float *const to[COUNTERS], int groups)
 {
-	for (int i = 0; i < lanes; i++)
+	for (int i = 0; i < groups; i++)
 		memcpy(to[i], factor + i * GROUP, sizeof(float) * GROUP);
 }
 
@@ -84,35 +153,36 @@ struct aur_dropout_stream aur_dropout_stream_of(const struct aur_dropout *dropou
 	const uint64_t seed = dropout->state->seed;
 	const uint64_t sample = dropout->state->first_sample + (uint64_t)sequence;
 	const uint32_t threshold = (uint32_t)floor(65536.0 * (double)dropout->p + 0.5);
-	return (struct aur_dropout_stream){
-		.key = {(uint32_t)seed, (uint32_t)(seed >> 32)},
+	struct aur_dropout_stream stream = {
 		.stream = aur_rng_stream(dropout->site, dropout->layer, head),
 		.sample = {(uint32_t)sample, (uint32_t)(sample >> 32)},
 		.threshold = threshold,
 		.scale = threshold < 65536 ? (float)(65536.0 / (65536.0 - threshold)) : 0.0f,
 	};
+	for (uint32_t round = 0; round < 10; round++) {
+		stream.keys[round][0] = (uint32_t)seed + round * PHILOX_W32_0;
+		stream.keys[round][1] = (uint32_t)(seed >> 32) + round * PHILOX_W32_1;
+	}
+	return stream;
 }
 
-/* y = x * mask for n numbers in a row, whose first is the first of counter `element`. */
-static void drop_run(const struct aur_dropout_stream *stream, uint32_t element, int64_t n, const float *x, float *y)
+/* Of n elements in a row, whose first is the first of counter `element`. */
+static void factors_of_run(const struct aur_dropout_stream *stream, uint32_t element, int64_t n, float *factor)
 {
-	uint32_t elements[LANES];
-	float factor[BATCH];
+	static const uint32_t first[] = {0, 1, 2, 3, 4, 5, 6, 7};
+	const lanes place = lanes_of(first);
+	_Alignas(64) uint16_t half[BATCH];
 	for (int64_t begin = 0; begin < n; begin += BATCH) {
-		for (uint32_t i = 0; i < LANES; i++)
-			elements[i] = element + (uint32_t)(begin / GROUP) + i;
-		draw_factors(stream, elements, factor);
-		const int64_t count = n - begin < BATCH ? n - begin : BATCH;
-		const float *from = x + begin;
-		float *to = y + begin;
-#pragma omp simd
-		for (int64_t i = 0; i < count; i++)
-			to[i] = from[i] * factor[i];
+		for (uint32_t i = 0; i < COUNTERS; i += 2 * LANES) {
+			const lanes low = place + (element + (uint32_t)(begin / GROUP) + i);
+			philox(stream, low, low + LANES, half + i * GROUP);
+		}
+		factors_of(stream, half, n - begin < BATCH ? n - begin : BATCH, factor + begin);
 	}
 }
 
-void aur_dropout_block(const struct aur_dropout *dropout, uint32_t head, int64_t sequence, int64_t begin, int64_t end,
-	int64_t columns, const float *x, float *y)
+void aur_dropout_rows(
+	const struct aur_dropout *dropout, int64_t sequence, int64_t begin, int64_t end, int64_t columns, float *factors)
 {
 	const int64_t groups = (columns + GROUP - 1) / GROUP;
 	/* Rows of whole groups have consecutive counters, as one long row. */
@@ -121,17 +191,17 @@ void aur_dropout_block(const struct aur_dropout *dropout, uint32_t head, int64_t
 		const int64_t t = row % sequence;
 		const int64_t left = end - row < sequence - t ? end - row : sequence - t;
 		const int64_t rows = left < longest ? left : longest;
-		const struct aur_dropout_stream stream = aur_dropout_stream_of(dropout, head, row / sequence);
-		const int64_t offset = (row - begin) * columns;
-		drop_run(&stream, (uint32_t)(t * groups), rows * columns, x + offset, y + offset);
+		const struct aur_dropout_stream stream = aur_dropout_stream_of(dropout, 0, row / sequence);
+		factors_of_run(&stream, (uint32_t)(t * groups), rows * columns, factors + (row - begin) * columns);
 		row += rows;
 	}
 }
 
-void aur_dropout_rows(const struct aur_dropout *dropout, uint32_t head, int64_t sequence, int64_t begin, int64_t end,
-	int64_t columns, const float *x, float *y)
+void aur_dropout_strip(
+	const struct aur_dropout_stream *stream, int64_t row, int64_t columns, int64_t first, int64_t n, float *factors)
 {
-	aur_dropout_block(dropout, head, sequence, begin, end, columns, x + begin * columns, y + begin * columns);
+	const int64_t groups = (columns + GROUP - 1) / GROUP;
+	factors_of_run(stream, (uint32_t)(row * groups + first / GROUP), n, factors);
 }
 
 /* Groups of row `row` of a tile that hold a column up to its own position, in pairs. */
@@ -147,23 +217,23 @@ void aur_dropout_factors(
 	const struct aur_dropout_stream *stream, const struct aur_dropout_tile *tile, float *factors, int64_t pitch)
 {
 	const int64_t row_groups = (tile->columns + GROUP - 1) / GROUP;
-	uint32_t elements[LANES] = {0};
+	uint32_t elements[COUNTERS] = {0};
 	float factor[BATCH];
-	float *to[LANES];
-	int lanes = 0;
+	float *to[COUNTERS];
+	int drawn = 0;
 	for (int64_t row = 0; row < tile->rows; row++) {
 		const int64_t groups = groups_of_row(tile, row);
 		const int64_t first = (tile->row + row) * row_groups + tile->column / GROUP;
 		for (int64_t group = 0; group < groups; group++) {
-			elements[lanes] = (uint32_t)(first + group);
-			to[lanes++] = factors + row * pitch + group * GROUP;
-			if (lanes == LANES) {
+			elements[drawn] = (uint32_t)(first + group);
+			to[drawn++] = factors + row * pitch + group * GROUP;
+			if (drawn == COUNTERS) {
 				draw_factors(stream, elements, factor);
-				store_groups(factor, to, lanes);
-				lanes = 0;
+				store_groups(factor, to, drawn);
+				drawn = 0;
 			}
 		}
 	}
 	draw_factors(stream, elements, factor);
-	store_groups(factor, to, lanes);
+	store_groups(factor, to, drawn);
 }

@@ -7,7 +7,7 @@
 
 /* All the masks of one (site, layer, head, sequence). */
 struct aur_dropout_stream {
-	uint32_t key[2];
+	uint64_t keys[10][2]; /* of each round of Philox */
 	uint32_t stream;
 	uint32_t sample[2];
 	uint32_t threshold; /* half-words below it are dropped */
@@ -16,9 +16,14 @@ struct aur_dropout_stream {
 
 struct aur_dropout_stream aur_dropout_stream_of(const struct aur_dropout *dropout, uint32_t head, int64_t sequence);
 
-/* As aur_dropout_rows, with x and y at row `begin` instead of at row 0. y may be x. */
-void aur_dropout_block(const struct aur_dropout *dropout, uint32_t head, int64_t sequence, int64_t begin, int64_t end,
-	int64_t columns, const float *x, float *y);
+/* What rows [begin, end) of an activation [*, columns] are multiplied with: 0, or the scale; row n belongs to sequence
+ * n / sequence. dropout->p > 0. factors [end - begin, columns]. Runs in the calling thread. */
+void aur_dropout_rows(
+	const struct aur_dropout *dropout, int64_t sequence, int64_t begin, int64_t end, int64_t columns, float *factors);
+
+/* The same of columns [first, first + n) of position `row` of the stream's sequence; `first` is a multiple of 8. */
+void aur_dropout_strip(
+	const struct aur_dropout_stream *stream, int64_t row, int64_t columns, int64_t first, int64_t n, float *factors);
 
 /* A rectangle of the mask of causal attention, whose rows are `columns` long: 0 or the scale for rows [row, row + rows)
  * and columns [column, column + n). `column` is a multiple of 8. Of each row the columns up to its own position are

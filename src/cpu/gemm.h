@@ -1,32 +1,53 @@
 #ifndef AUR_CPU_GEMM_H
 #define AUR_CPU_GEMM_H
 
+#include "variant.h"
+
+#include "core/dtype.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-/* The one place where the matrix library is called. */
+/* Matrix products, in the calling thread alone.
+ *
+ *   C = alpha op(A) op(B) [+ C] [+ bias]        op(A) [m,k], op(B) [k,n], C [m,n], bias [n] added to each row;
+ * row-major
+ *
+ * A and B are both fp32 or both bf16, C either. lda, ldb, ldc are the row pitches of A, B and C as stored.
+ *
+ * Every element of C is the sum, in order, of one partial sum for each AUR_GEMM_DEPTH of k, and each partial sum one
+ * chain of fused multiply-adds in the order of k (bf16 with the processor's own instruction: of pairs). So its bits
+ * depend on k alone: not on m or n, nor on how a product is cut into blocks of rows and columns.
+ */
+enum {
+	AUR_GEMM_DEPTH = 256,  /* steps of k in a partial sum; a step of bf16 is a pair */
+	AUR_GEMM_WIDTH = 512,  /* columns of B packed at a time */
+	AUR_GEMM_HEIGHT = 512, /* rows of C whose partial sums are kept aside while C is bf16 */
+	AUR_GEMM_MOST_ROWS = 16,
+};
 
-/* C = alpha op(A) op(B) + beta C, row-major, fp32, in the calling thread alone: op(A) is [m,k], op(B) [k,n], C [m,n];
- * lda, ldb, ldc are the row pitches of A, B and C as stored. beta = 0 does not read C. Never allocates with OpenBLAS.
- * Sizes that the library's int cannot hold are multiplied by plain loops. */
+/* Memory for packed operands, aligned to 64 bytes, of one thread: a block of B, a panel of A, and sums for bf16 C. */
+#define AUR_GEMM_ROOM                                                                                                  \
+	(sizeof(float) *                                                                                                   \
+		(size_t)(AUR_GEMM_DEPTH * (AUR_GEMM_WIDTH + AUR_GEMM_MOST_ROWS) + AUR_GEMM_HEIGHT * AUR_GEMM_WIDTH))
+
 struct aur_gemm {
 	int transpose_a, transpose_b;
 	int64_t m, n, k;
-	float alpha, beta;
-	const float *a;
+	float alpha;
+	int accumulate;        /* 1: C is added to */
+	enum aur_dtype type;   /* of A and B */
+	enum aur_dtype c_type; /* of C */
+	const void *a;
 	int64_t lda;
-	const float *b;
+	const void *b;
 	int64_t ldb;
-	float *c;
+	void *c;
 	int64_t ldc;
+	const float *bias; /* NULL: none */
 };
 
-void aur_gemm(const struct aur_gemm *product);
-
-/* Makes the library single-threaded for each caller and lets it take its buffers. */
-void aur_gemm_setup(void);
-
-/* "OpenBLAS 0.3.21 Cooperlake": library, version and the kernels it chose for this processor. */
-void aur_gemm_description(char *text, size_t bytes);
+/* `room`: AUR_GEMM_ROOM bytes. Never allocates. k = 0 gives C = [C] + bias. */
+void aur_gemm(const struct aur_gemm *product, void *room);
 
 #endif

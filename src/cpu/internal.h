@@ -20,6 +20,8 @@ struct aur_cpu {
 	struct aur_backend base;        /* first, so that the handle is this struct */
 	struct aur_cpu_scratch scratch; /* as reserved; per_thread is a multiple of 256 bytes */
 	int threads;                    /* OpenMP threads when it was reserved */
+	int rooms_for;                  /* threads that `rooms` holds a room for */
+	char *rooms;                    /* owned: for packed operands of products, AUR_GEMM_ROOM bytes a thread */
 	char *shared;                   /* owned, 256-byte aligned */
 	char *per_thread;               /* owned: thread i's part begins at i * scratch.per_thread */
 	struct aur_backend_limits limits;
@@ -29,6 +31,13 @@ static inline struct aur_cpu *aur_cpu_of(struct aur_backend *backend)
 {
 	return (struct aur_cpu *)(void *)backend;
 }
+
+/* Before a region of threads that multiply: their rooms are there. Allocates only when there are more threads than ever
+ * before. AUR_MEMORY. */
+aur_status aur_cpu_take_rooms(struct aur_cpu *cpu);
+
+/* The calling thread's room for aur_gemm. */
+void *aur_cpu_room(const struct aur_cpu *cpu);
 
 static inline float *aur_f32(const struct aur_tensor *tensor)
 {
@@ -94,6 +103,12 @@ aur_status aur_cpu_zero(struct aur_backend *backend, void *memory, size_t bytes)
 aur_status aur_cpu_synchronise(struct aur_backend *backend);
 void aur_cpu_close(struct aur_backend *backend);
 
+/* What an operation computes in: bf16 when this activation is, otherwise fp32. */
+static inline enum aur_dtype aur_compute_type(const struct aur_tensor *activation)
+{
+	return activation->dtype == AUR_BF16 ? AUR_BF16 : AUR_F32;
+}
+
 /* Rows and columns of a view of any number of dimensions, the last being the columns. */
 static inline int64_t aur_columns(const struct aur_tensor *tensor)
 {
@@ -121,10 +136,5 @@ aur_status aur_check_tokens(
 /* Fails with AUR_SHAPE when more scratch memory is needed than reserve() sized. */
 aur_status aur_check_scratch(
 	const struct aur_backend *backend, const char *operation, size_t shared, size_t per_thread);
-
-/* Multiplies rows [begin, end) of an activation [*, columns] by dropout's mask, scaled: y = x * mask / (1 - p). Row n
- * belongs to sequence n / sequence. y may be x. dropout->p > 0. Runs in the calling thread. */
-void aur_dropout_rows(const struct aur_dropout *dropout, uint32_t head, int64_t sequence, int64_t begin, int64_t end,
-	int64_t columns, const float *x, float *y);
 
 #endif

@@ -10,39 +10,41 @@ struct aur_cpu_scratch aur_linear_scratch(const struct aur_backend_limits *limit
 aur_status aur_linear_forward_cpu(struct aur_backend *backend, const struct aur_linear_forward *op)
 {
 	static const char name[] = "linear_forward";
-	(void)backend;
+	const enum aur_dtype type = aur_compute_type(&op->x);
 	const int64_t n = aur_rows(&op->x);
 	const int64_t inputs = aur_columns(&op->x);
 	const int64_t outputs = aur_rows(&op->w);
-	AUR_TRY(aur_check_matrix(name, "x", &op->x, AUR_F32, n, inputs));
-	AUR_TRY(aur_check_matrix(name, "w", &op->w, AUR_F32, outputs, inputs));
-	AUR_TRY(aur_check_matrix(name, "y", &op->y, AUR_F32, n, outputs));
+	AUR_TRY(aur_check_matrix(name, "x", &op->x, type, n, inputs));
+	AUR_TRY(aur_check_matrix(name, "w", &op->w, type, outputs, inputs));
+	AUR_TRY(aur_check_matrix(name, "y", &op->y, type, n, outputs));
 	if (op->bias.data)
 		AUR_TRY(aur_check_matrix(name, "bias", &op->bias, AUR_F32, 1, outputs));
-	aur_cpu_product_blocks(&(struct aur_gemm){.transpose_b = 1,
-							   .m = n,
-							   .n = outputs,
-							   .k = inputs,
-							   .alpha = 1.0f,
-							   .a = aur_f32(&op->x),
-							   .lda = inputs,
-							   .b = aur_f32(&op->w),
-							   .ldb = inputs,
-							   .c = aur_f32(&op->y),
-							   .ldc = outputs},
-		aur_f32(&op->bias));
-	return AUR_OK;
+	return aur_cpu_multiply(aur_cpu_of(backend), &(struct aur_gemm){.transpose_b = 1,
+													 .m = n,
+													 .n = outputs,
+													 .k = inputs,
+													 .alpha = 1.0f,
+													 .type = type,
+													 .c_type = type,
+													 .a = op->x.data,
+													 .lda = inputs,
+													 .b = op->w.data,
+													 .ldb = inputs,
+													 .c = op->y.data,
+													 .ldc = outputs,
+													 .bias = aur_f32(&op->bias)});
 }
 
 static aur_status check_backward(const struct aur_linear_backward *op, int64_t n, int64_t inputs, int64_t outputs)
 {
 	static const char name[] = "linear_backward";
-	AUR_TRY(aur_check_matrix(name, "d_y", &op->d_y, AUR_F32, n, outputs));
-	AUR_TRY(aur_check_matrix(name, "x", &op->x, AUR_F32, n, inputs));
+	const enum aur_dtype type = aur_compute_type(&op->d_y);
+	AUR_TRY(aur_check_matrix(name, "d_y", &op->d_y, type, n, outputs));
+	AUR_TRY(aur_check_matrix(name, "x", &op->x, type, n, inputs));
 	AUR_TRY(aur_check_matrix(name, "d_w", &op->d_w, AUR_F32, outputs, inputs));
 	if (op->d_x.data) {
-		AUR_TRY(aur_check_matrix(name, "w", &op->w, AUR_F32, outputs, inputs));
-		AUR_TRY(aur_check_matrix(name, "d_x", &op->d_x, AUR_F32, n, inputs));
+		AUR_TRY(aur_check_matrix(name, "w", &op->w, type, outputs, inputs));
+		AUR_TRY(aur_check_matrix(name, "d_x", &op->d_x, type, n, inputs));
 		if (op->d_x.data == op->d_y.data)
 			return aur_fail(AUR_SHAPE, "%s: d_x may not be d_y", name);
 	}
@@ -51,39 +53,51 @@ static aur_status check_backward(const struct aur_linear_backward *op, int64_t n
 	return AUR_OK;
 }
 
+/* d_x = d_y w */
+static aur_status input_gradient(struct aur_cpu *cpu, const struct aur_linear_backward *op)
+{
+	const int64_t outputs = aur_columns(&op->d_y), inputs = aur_columns(&op->d_w);
+	return aur_cpu_multiply(cpu, &(struct aur_gemm){.m = aur_rows(&op->d_y),
+									 .n = inputs,
+									 .k = outputs,
+									 .alpha = 1.0f,
+									 .type = op->d_y.dtype,
+									 .c_type = op->d_x.dtype,
+									 .a = op->d_y.data,
+									 .lda = outputs,
+									 .b = op->w.data,
+									 .ldb = inputs,
+									 .c = op->d_x.data,
+									 .ldc = inputs});
+}
+
+/* d_w += d_y^T x */
+static aur_status weight_gradient(struct aur_cpu *cpu, const struct aur_linear_backward *op)
+{
+	const int64_t outputs = aur_columns(&op->d_y), inputs = aur_columns(&op->d_w);
+	return aur_cpu_multiply(cpu, &(struct aur_gemm){.transpose_a = 1,
+									 .m = outputs,
+									 .n = inputs,
+									 .k = aur_rows(&op->d_y),
+									 .alpha = 1.0f,
+									 .accumulate = 1,
+									 .type = op->d_y.dtype,
+									 .a = op->d_y.data,
+									 .lda = outputs,
+									 .b = op->x.data,
+									 .ldb = inputs,
+									 .c = op->d_w.data,
+									 .ldc = inputs});
+}
+
 aur_status aur_linear_backward_cpu(struct aur_backend *backend, const struct aur_linear_backward *op)
 {
-	(void)backend;
-	const int64_t n = aur_rows(&op->d_y);
-	const int64_t outputs = aur_columns(&op->d_y);
-	const int64_t inputs = aur_columns(&op->d_w);
-	AUR_TRY(check_backward(op, n, inputs, outputs));
+	struct aur_cpu *cpu = aur_cpu_of(backend);
+	AUR_TRY(check_backward(op, aur_rows(&op->d_y), aur_columns(&op->d_w), aur_columns(&op->d_y)));
+	AUR_TRY(weight_gradient(cpu, op)); /* before d_x is written, which may lie where x did */
 	if (op->d_x.data)
-		aur_cpu_product_blocks(&(struct aur_gemm){.m = n,
-								   .n = inputs,
-								   .k = outputs,
-								   .alpha = 1.0f,
-								   .a = aur_f32(&op->d_y),
-								   .lda = outputs,
-								   .b = aur_f32(&op->w),
-								   .ldb = inputs,
-								   .c = aur_f32(&op->d_x),
-								   .ldc = inputs},
-			NULL);
-	aur_cpu_product_blocks(&(struct aur_gemm){.transpose_a = 1,
-							   .m = outputs,
-							   .n = inputs,
-							   .k = n,
-							   .alpha = 1.0f,
-							   .beta = 1.0f,
-							   .a = aur_f32(&op->d_y),
-							   .lda = outputs,
-							   .b = aur_f32(&op->x),
-							   .ldb = inputs,
-							   .c = aur_f32(&op->d_w),
-							   .ldc = inputs},
-		NULL);
+		AUR_TRY(input_gradient(cpu, op));
 	if (op->d_bias.data)
-		aur_column_sums(aur_f32(&op->d_y), n, outputs, aur_f32(&op->d_bias));
+		aur_column_sums(&op->d_y, aur_f32(&op->d_bias));
 	return AUR_OK;
 }

@@ -19,6 +19,7 @@ struct variant {
 	const char *name;
 	const struct aur_backend_ops *ops; /* NULL where it was not compiled */
 	int (*supported)(void);
+	int multiplies_bf16; /* with instructions of its own */
 };
 
 extern const struct aur_backend_ops aur_cpu_table_baseline;
@@ -32,6 +33,7 @@ static int any_processor(void)
 
 extern const struct aur_backend_ops aur_cpu_table_avx2;
 extern const struct aur_backend_ops aur_cpu_table_avx512;
+extern const struct aur_backend_ops aur_cpu_table_avx512bf16;
 
 static int has_avx2(void)
 {
@@ -44,6 +46,11 @@ static int has_avx512(void)
 	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 		   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
 		   __builtin_cpu_supports("avx512vl");
+}
+
+static int has_avx512bf16(void)
+{
+	return has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 
 #define AUR_CPU_TABLE(variant) (&aur_cpu_table_##variant)
@@ -60,15 +67,21 @@ static int has_avx512(void)
 	return 0;
 }
 
+static int has_avx512bf16(void)
+{
+	return 0;
+}
+
 #define AUR_CPU_TABLE(variant) NULL
 
 #endif
 
 /* Best first. */
 static const struct variant variants[] = {
-	{"avx512", AUR_CPU_TABLE(avx512), has_avx512},
-	{"avx2", AUR_CPU_TABLE(avx2), has_avx2},
-	{"baseline", &aur_cpu_table_baseline, any_processor},
+	{"avx512bf16", AUR_CPU_TABLE(avx512bf16), has_avx512bf16, 1},
+	{"avx512", AUR_CPU_TABLE(avx512), has_avx512, 0},
+	{"avx2", AUR_CPU_TABLE(avx2), has_avx2, 0},
+	{"baseline", &aur_cpu_table_baseline, any_processor, 0},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
@@ -83,7 +96,7 @@ static aur_status choose_forced(const char *name, const struct variant **chosen)
 		*chosen = &variants[i];
 		return AUR_OK;
 	}
-	return aur_fail(AUR_USAGE, "AURELIUS_CPU_VARIANT=%s: unknown, use baseline, avx2 or avx512", name);
+	return aur_fail(AUR_USAGE, "AURELIUS_CPU_VARIANT=%s: unknown, use baseline, avx2, avx512 or avx512bf16", name);
 }
 
 static aur_status choose_variant(const struct variant **chosen)
@@ -105,11 +118,14 @@ static aur_status open_cpu(struct aur_backend **backend)
 	struct aur_cpu *cpu = calloc(1, sizeof *cpu);
 	if (!cpu)
 		return aur_fail(AUR_MEMORY, "cpu: no memory for the backend (%zu bytes)", sizeof *cpu);
-	aur_gemm_setup();
-	char library[64];
-	aur_gemm_description(library, sizeof library);
 	cpu->base = (struct aur_backend){.ops = variant->ops, .name = "cpu", .host_memory = 1, .private_data = cpu};
-	snprintf(cpu->base.variant, sizeof cpu->base.variant, "%s %s", variant->name, library);
+	snprintf(cpu->base.variant, sizeof cpu->base.variant, "%s", variant->name);
+	cpu->base.fast_bf16 = variant->multiplies_bf16;
+	const aur_status status = aur_cpu_take_rooms(cpu);
+	if (status != AUR_OK) {
+		free(cpu);
+		return status;
+	}
 	*backend = &cpu->base;
 	return AUR_OK;
 }
@@ -121,6 +137,7 @@ void aur_cpu_close(struct aur_backend *backend)
 	struct aur_cpu *cpu = aur_cpu_of(backend);
 	free(cpu->shared);
 	free(cpu->per_thread);
+	free(cpu->rooms);
 	free(cpu);
 }
 
@@ -145,6 +162,24 @@ void aur_cpu_release(struct aur_backend *backend, void *memory)
 {
 	(void)backend;
 	free(memory);
+}
+
+aur_status aur_cpu_take_rooms(struct aur_cpu *cpu)
+{
+	const int threads = omp_get_max_threads();
+	void *rooms;
+	if (threads <= cpu->rooms_for)
+		return AUR_OK;
+	AUR_TRY(aur_cpu_allocate(&cpu->base, AUR_GEMM_ROOM * (size_t)threads, &rooms));
+	free(cpu->rooms);
+	cpu->rooms = rooms;
+	cpu->rooms_for = threads;
+	return AUR_OK;
+}
+
+void *aur_cpu_room(const struct aur_cpu *cpu)
+{
+	return cpu->rooms + AUR_GEMM_ROOM * (size_t)omp_get_thread_num();
 }
 
 aur_status aur_cpu_copy(struct aur_backend *backend, void *to, const void *from, size_t bytes)

@@ -1,3 +1,4 @@
+#include "gemm.h"
 #include "internal.h"
 
 #include <omp.h>
@@ -58,7 +59,7 @@ aur_status aur_cpu_reserve(struct aur_backend *backend, const struct aur_backend
 	const struct aur_cpu_scratch scratch = largest(limits);
 	const int threads = omp_get_max_threads();
 	if (bytes)
-		*bytes = scratch.shared + scratch.per_thread * (size_t)threads;
+		*bytes = scratch.shared + (scratch.per_thread + AUR_GEMM_ROOM) * (size_t)threads;
 	if (limits->count_only)
 		return AUR_OK;
 	release_both(cpu);

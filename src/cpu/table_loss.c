@@ -54,7 +54,7 @@ static void do_group(
 	const int32_t *targets = op->targets.data;
 	const int32_t begin = groups->begin[group];
 	const int32_t end = groups->begin[group + 1];
-	const struct aur_softmax softmax = aur_softmax_of(logits, vocabulary, NULL);
+	const struct aur_softmax softmax = aur_softmax_of(logits, vocabulary);
 	const double log_sum = log(softmax.sum);
 	for (int32_t i = begin; i < end; i++) {
 		const int32_t position = groups->positions[i];

@@ -62,18 +62,19 @@ static void discard_bigram(struct aur_workspace *workspace)
 static aur_status table_loss(struct aur_workspace *workspace, const struct aur_micro_batch *batch)
 {
 	const struct aur_model *model = workspace->model;
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, batch->weights, &weights));
+	const struct aur_weights arenas = {batch->weights, batch->weights, AUR_F32};
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, &arenas, &weights));
 	const struct aur_table_loss op = {
 		.tokens = aur_view_read_tokens(batch->tokens, batch->batch, batch->positions),
 		.targets = aur_view_read_tokens(batch->targets, batch->batch, batch->positions),
-		.table = aur_model_tensor(model, weights, TABLE),
+		.table = aur_model_matrix(model, &weights, TABLE),
 		.loss = aur_view_losses(batch->loss, batch->batch),
 		.d_table = aur_model_tensor(model, batch->gradients, TABLE),
 		.gradient_scale = batch->gradient_scale,
 	};
 	const aur_status status = workspace->backend->ops->table_loss(workspace->backend, &op);
-	aur_parameters_release(&model->parameters, -1, weights);
+	aur_parameters_release(&model->parameters, -1, &weights);
 	return status;
 }
 

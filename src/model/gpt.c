@@ -32,7 +32,7 @@ int64_t aur_gpt_norm_after(const struct aur_model *model, int64_t branch)
 	return model->config.post_norm ? branch : branch + 1;
 }
 
-float *aur_gpt_branch_input(const struct aur_gpt_pass *pass, int64_t branch)
+void *aur_gpt_branch_input(const struct aur_gpt_pass *pass, int64_t branch)
 {
 	const struct aur_gpt_activations *activations = pass->activations;
 	if (!pass->model->config.post_norm)
@@ -61,14 +61,16 @@ struct aur_dropout aur_gpt_branch_dropout(const struct aur_gpt_pass *pass, int64
 	return aur_gpt_dropout(pass, site, branch / 2);
 }
 
-struct aur_tensor aur_gpt_rows(const struct aur_gpt_pass *pass, float *data, int64_t columns)
+struct aur_tensor aur_gpt_rows(const struct aur_gpt_pass *pass, void *data, int64_t columns)
 {
-	return aur_view2(data, pass->batch * pass->positions, columns);
+	return aur_view2_of(data, pass->activations->dtype, pass->batch * pass->positions, columns);
 }
 
-aur_status aur_gpt_activations_create(const struct aur_model *model, struct aur_gpt_activations *activations)
+aur_status aur_gpt_activations_create(
+	const struct aur_model *model, enum aur_dtype dtype, struct aur_gpt_activations *activations)
 {
 	*activations = (struct aur_gpt_activations){
+		.dtype = dtype,
 		.norms = calloc((size_t)aur_gpt_norms(model), sizeof *activations->norms),
 		.blocks = calloc((size_t)model->config.n_layer, sizeof *activations->blocks),
 	};
@@ -87,27 +89,28 @@ void aur_gpt_activations_clear(struct aur_gpt_activations *activations)
 	*activations = (struct aur_gpt_activations){0};
 }
 
-static float *take(struct aur_arena *arena, const char *name, int64_t count)
+static void *take(struct aur_arena *arena, const char *name, int64_t count, enum aur_dtype dtype)
 {
-	return aur_arena_take(arena, name, (size_t)count * sizeof(float));
+	return aur_arena_take(arena, name, (size_t)count * aur_dtype_bytes(dtype));
 }
 
 static void carve_norms(const struct aur_model *model, int64_t rows, int training,
 	struct aur_gpt_activations *activations, struct aur_arena *arena)
 {
 	const int64_t width = model->config.n_embd;
+	const enum aur_dtype dtype = activations->dtype;
 	struct aur_gpt_norm *norms = activations->norms;
 	for (int64_t i = 0; i < aur_gpt_norms(model); i++) {
 		if (training || i == 0) {
-			norms[i].s = take(arena, "residual stream", rows * width);
-			norms[i].mean = take(arena, "norms", rows);
-			norms[i].rstd = take(arena, "norms", rows);
+			norms[i].s = take(arena, "residual stream", rows * width, dtype);
+			norms[i].mean = take(arena, "norms", rows, AUR_F32);
+			norms[i].rstd = take(arena, "norms", rows, AUR_F32);
 		} else {
 			norms[i] = norms[0];
 		}
 		/* Post-norm reads the last norm's y while it writes its own: two take turns. */
 		if (training || i < 2)
-			norms[i].y = take(arena, "norms", rows * width);
+			norms[i].y = take(arena, "norms", rows * width, dtype);
 		else
 			norms[i].y = norms[i % 2].y;
 	}
@@ -117,17 +120,18 @@ static void carve_blocks(const struct aur_model *model, int64_t rows, int traini
 	struct aur_gpt_activations *activations, struct aur_arena *arena)
 {
 	const struct aur_model_config *config = &model->config;
+	const enum aur_dtype dtype = activations->dtype;
 	struct aur_gpt_block *blocks = activations->blocks;
 	for (int64_t i = 0; i < config->n_layer; i++) {
 		if (!training && i > 0) {
 			blocks[i] = blocks[0];
 			continue;
 		}
-		blocks[i].qkv = take(arena, "attention", 3 * rows * config->n_embd);
-		blocks[i].mixed = take(arena, "attention", rows * config->n_embd);
-		blocks[i].lse = take(arena, "attention", rows * config->n_head);
-		blocks[i].hidden = take(arena, "mlp", rows * config->mlp_width);
-		blocks[i].activated = training ? take(arena, "mlp", rows * config->mlp_width) : blocks[i].hidden;
+		blocks[i].qkv = take(arena, "attention", 3 * rows * config->n_embd, dtype);
+		blocks[i].mixed = take(arena, "attention", rows * config->n_embd, dtype);
+		blocks[i].lse = take(arena, "attention", rows * config->n_head, AUR_F32);
+		blocks[i].hidden = take(arena, "mlp", rows * config->mlp_width, dtype);
+		blocks[i].activated = training ? take(arena, "mlp", rows * config->mlp_width, dtype) : blocks[i].hidden;
 	}
 }
 
@@ -135,20 +139,22 @@ static void carve_backward(
 	const struct aur_model *model, int64_t rows, struct aur_gpt_activations *activations, struct aur_arena *arena)
 {
 	const int64_t width = model->config.n_embd;
+	const enum aur_dtype dtype = activations->dtype;
 	const int64_t wide = model->config.mlp_width > 3 * width ? model->config.mlp_width : 3 * width;
-	activations->d_stream = take(arena, "backward", rows * width);
-	activations->d_input = take(arena, "backward", rows * width);
+	activations->d_stream = take(arena, "backward", rows * width, dtype);
+	activations->d_input = take(arena, "backward", rows * width, dtype);
 	if (model->config.dropout > 0)
-		activations->d_branch = take(arena, "backward", rows * width);
-	activations->d_wide = take(arena, "backward", rows * wide);
+		activations->d_branch = take(arena, "backward", rows * width, dtype);
+	activations->d_wide = take(arena, "backward", rows * wide, dtype);
 }
 
 void aur_gpt_activations_carve(const struct aur_model *model, int64_t batch, int64_t positions, int training,
 	struct aur_gpt_activations *activations, struct aur_arena *arena)
 {
 	const int64_t rows = batch * positions;
-	activations->embedded = take(arena, "residual stream", rows * model->config.n_embd);
-	activations->branch = take(arena, "residual stream", rows * model->config.n_embd);
+	const enum aur_dtype dtype = activations->dtype;
+	activations->embedded = take(arena, "residual stream", rows * model->config.n_embd, dtype);
+	activations->branch = take(arena, "residual stream", rows * model->config.n_embd, dtype);
 	carve_norms(model, rows, training, activations, arena);
 	carve_blocks(model, rows, training, activations, arena);
 	if (training)
@@ -175,7 +181,7 @@ static aur_status prepare_gpt(struct aur_workspace *workspace)
 	workspace->gpt = calloc(1, sizeof *workspace->gpt);
 	if (!workspace->gpt)
 		return aur_fail(AUR_MEMORY, "activations: no memory for their description");
-	return aur_gpt_activations_create(workspace->model, workspace->gpt);
+	return aur_gpt_activations_create(workspace->model, workspace->compute, workspace->gpt);
 }
 
 static void carve_gpt(struct aur_workspace *workspace, struct aur_arena *arena)

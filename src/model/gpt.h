@@ -50,33 +50,35 @@ struct aur_gpt {
 
 /* What one norm keeps for the backward pass. */
 struct aur_gpt_norm {
-	float *s, *y;       /* [N, C] */
+	void *s, *y;        /* [N, C] */
 	float *mean, *rstd; /* [N] */
 };
 
 /* What the two branches of one block keep. Without training all blocks share one, and `activated` is `hidden`. */
 struct aur_gpt_block {
-	float *qkv;                /* [N, 3C] */
-	float *mixed;              /* [N, C] attention's output before its projection */
-	float *lse;                /* [B, H, T] */
-	float *hidden, *activated; /* [N, F] before and after the activation */
+	void *qkv;                /* [N, 3C] */
+	void *mixed;              /* [N, C] attention's output before its projection */
+	float *lse;               /* [B, H, T] */
+	void *hidden, *activated; /* [N, F] before and after the activation */
 };
 
+/* All of them but the statistics, which are fp32, are numbers of `dtype`. */
 struct aur_gpt_activations {
+	enum aur_dtype dtype;         /* AUR_F32 or AUR_BF16 */
 	struct aur_gpt_norm *norms;   /* owned [aur_gpt_norms] */
 	struct aur_gpt_block *blocks; /* owned [n_layer] */
-	float *embedded;              /* [N, C] */
-	float *branch;                /* [N, C] a branch's output, until the next norm has added it */
+	void *embedded;               /* [N, C] */
+	void *branch;                 /* [N, C] a branch's output, until the next norm has added it */
 	/* The backward pass, reused by every branch; NULL without training. */
-	float *d_stream; /* [N, C] gradient along the residual stream */
-	float *d_input;  /* [N, C] gradient of a branch's input */
-	float *d_branch; /* [N, C] gradient of a branch's output; NULL without dropout, where it is d_stream */
-	float *d_wide;   /* [N, max(3C, F)] gradient inside a branch */
+	void *d_stream; /* [N, C] gradient along the residual stream */
+	void *d_input;  /* [N, C] gradient of a branch's input */
+	void *d_branch; /* [N, C] gradient of a branch's output; NULL without dropout, where it is d_stream */
+	void *d_wide;   /* [N, max(3C, F)] gradient inside a branch */
 };
 
 /* Keys and values of one text. */
 struct aur_gpt_cache {
-	struct aur_gpt_activations activations; /* of `rows` positions */
+	struct aur_gpt_activations activations; /* fp32, of `rows` positions */
 	int64_t rows;                           /* a prompt goes through in pieces of this many tokens */
 	int32_t *tokens;                        /* [rows] */
 	float *logits;                          /* [V] */
@@ -90,7 +92,7 @@ struct aur_gpt_pass {
 	struct aur_backend *backend;
 	const struct aur_gpt_activations *activations;
 	int64_t batch, positions;
-	const float *weights;
+	struct aur_weights weights;         /* whose type is the activations' */
 	const struct aur_step_state *state; /* NULL: dropout off */
 	const struct aur_gpt_cache *cache;  /* NULL: the pass begins at position 0 */
 };
@@ -110,28 +112,29 @@ struct aur_gpt_norm_place aur_gpt_norm_place_of(const struct aur_model *model, i
 
 /* The norm that adds branch j to the stream, and what branch j reads. */
 int64_t aur_gpt_norm_after(const struct aur_model *model, int64_t branch);
-float *aur_gpt_branch_input(const struct aur_gpt_pass *pass, int64_t branch);
+void *aur_gpt_branch_input(const struct aur_gpt_pass *pass, int64_t branch);
 float aur_gpt_attention_scale(const struct aur_model *model);
 
 /* Dropout of one site: the rate, or none at all where the pass has no state. */
 struct aur_dropout aur_gpt_dropout(const struct aur_gpt_pass *pass, uint32_t site, int64_t layer);
 struct aur_dropout aur_gpt_branch_dropout(const struct aur_gpt_pass *pass, int64_t branch);
 
-/* [N, columns] of a pass. */
-struct aur_tensor aur_gpt_rows(const struct aur_gpt_pass *pass, float *data, int64_t columns);
+/* Activations [N, columns] of a pass. */
+struct aur_tensor aur_gpt_rows(const struct aur_gpt_pass *pass, void *data, int64_t columns);
 
-aur_status aur_gpt_activations_create(const struct aur_model *model, struct aur_gpt_activations *activations);
+aur_status aur_gpt_activations_create(
+	const struct aur_model *model, enum aur_dtype dtype, struct aur_gpt_activations *activations);
 void aur_gpt_activations_clear(struct aur_gpt_activations *activations);
 void aur_gpt_activations_carve(const struct aur_model *model, int64_t batch, int64_t positions, int training,
 	struct aur_gpt_activations *activations, struct aur_arena *arena);
 
 /* Tokens to the last norm's output [N, C], which is given in *hidden. */
-aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens, float **hidden);
+aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens, void **hidden);
 
 aur_status aur_gpt_forward(struct aur_workspace *workspace, const struct aur_micro_batch *batch);
 aur_status aur_gpt_backward(struct aur_workspace *workspace, const struct aur_micro_batch *batch);
 struct aur_gpt_pass aur_gpt_pass_of(const struct aur_workspace *workspace, const struct aur_micro_batch *batch);
-aur_status aur_gpt_head_loss(const struct aur_gpt_pass *pass, const struct aur_micro_batch *batch, float *d_hidden);
+aur_status aur_gpt_head_loss(const struct aur_gpt_pass *pass, const struct aur_micro_batch *batch, void *d_hidden);
 
 aur_status aur_gpt_decoder_prepare(struct aur_decoder *decoder);
 void aur_gpt_decoder_carve(struct aur_decoder *decoder, struct aur_arena *arena);

@@ -13,13 +13,13 @@ struct backward {
 	float *gradients;
 };
 
-static aur_status linear_backward(const struct backward *run, const float *weights, int64_t layer,
-	enum aur_gpt_tensor weight, float *x, float *d_y, float *d_x)
+static aur_status linear_backward(const struct backward *run, const struct aur_weights *weights, int64_t layer,
+	enum aur_gpt_tensor weight, void *x, void *d_y, void *d_x)
 {
 	const struct aur_gpt_pass *pass = &run->pass;
 	const struct aur_model *model = pass->model;
 	const int64_t *items = model->gpt->layers[layer];
-	const struct aur_tensor w = aur_model_tensor(model, weights, items[weight]);
+	const struct aur_tensor w = aur_model_matrix(model, weights, items[weight]);
 	const struct aur_linear_backward op = {
 		.d_y = aur_gpt_rows(pass, d_y, w.shape[0]),
 		.x = aur_gpt_rows(pass, x, w.shape[1]),
@@ -31,7 +31,7 @@ static aur_status linear_backward(const struct backward *run, const float *weigh
 	return pass->backend->ops->linear_backward(pass->backend, &op);
 }
 
-static aur_status attend_backward(const struct backward *run, int64_t layer, float *d_mixed, float *d_qkv)
+static aur_status attend_backward(const struct backward *run, int64_t layer, void *d_mixed, void *d_qkv)
 {
 	const struct aur_gpt_pass *pass = &run->pass;
 	const struct aur_model_config *config = &pass->model->config;
@@ -52,7 +52,7 @@ static aur_status attend_backward(const struct backward *run, int64_t layer, flo
 }
 
 static aur_status attention_branch_backward(
-	const struct backward *run, const float *weights, int64_t layer, float *input, float *d_out)
+	const struct backward *run, const struct aur_weights *weights, int64_t layer, void *input, void *d_out)
 {
 	const struct aur_gpt_activations *activations = run->pass.activations;
 	const struct aur_gpt_block *block = &activations->blocks[layer];
@@ -62,7 +62,7 @@ static aur_status attention_branch_backward(
 }
 
 static aur_status mlp_branch_backward(
-	const struct backward *run, const float *weights, int64_t layer, float *input, float *d_out)
+	const struct backward *run, const struct aur_weights *weights, int64_t layer, void *input, void *d_out)
 {
 	const struct aur_gpt_pass *pass = &run->pass;
 	const struct aur_gpt_activations *activations = pass->activations;
@@ -80,17 +80,17 @@ static aur_status mlp_branch_backward(
 }
 
 /* From the gradient of a branch's output to that of its input, d_input. */
-static aur_status branch_backward(const struct backward *run, int64_t branch, float *d_out)
+static aur_status branch_backward(const struct backward *run, int64_t branch, void *d_out)
 {
 	const struct aur_gpt_pass *pass = &run->pass;
 	const struct aur_parameters *parameters = &pass->model->parameters;
 	const int layer = (int)(branch / 2);
-	float *input = aur_gpt_branch_input(pass, branch);
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(parameters, layer, pass->weights, &weights));
-	const aur_status status = branch % 2 == 0 ? attention_branch_backward(run, weights, layer, input, d_out)
-											  : mlp_branch_backward(run, weights, layer, input, d_out);
-	aur_parameters_release(parameters, layer, weights);
+	void *input = aur_gpt_branch_input(pass, branch);
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(parameters, layer, &pass->weights, &weights));
+	const aur_status status = branch % 2 == 0 ? attention_branch_backward(run, &weights, layer, input, d_out)
+											  : mlp_branch_backward(run, &weights, layer, input, d_out);
+	aur_parameters_release(parameters, layer, &weights);
 	return status;
 }
 
@@ -115,18 +115,18 @@ static void choose_inputs(const struct backward *run, int64_t norm, struct aur_r
 
 /* d_stream becomes the gradient of the sum; d_branch, where it is given, that of the added branch. */
 static aur_status norm_backward(
-	const struct backward *run, int64_t norm, float *s, struct aur_dropout dropout, float *d_branch)
+	const struct backward *run, int64_t norm, void *s, struct aur_dropout dropout, void *d_branch)
 {
 	const struct aur_gpt_pass *pass = &run->pass;
 	const struct aur_model *model = pass->model;
 	const struct aur_gpt_norm_place place = aur_gpt_norm_place_of(model, norm);
 	const struct aur_gpt_norm *kept = &pass->activations->norms[norm];
 	const int64_t rows = pass->batch * pass->positions;
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(&model->parameters, place.layer, pass->weights, &weights));
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(&model->parameters, place.layer, &pass->weights, &weights));
 	struct aur_residual_norm_backward op = {
 		.s = aur_gpt_rows(pass, s, model->config.n_embd),
-		.gamma = aur_model_tensor(model, weights, place.weight),
+		.gamma = aur_model_tensor(model, weights.values, place.weight),
 		.mean = aur_view1(kept->mean, rows),
 		.rstd = aur_view1(kept->rstd, rows),
 		.d_gamma = aur_model_tensor(model, run->gradients, place.weight),
@@ -138,27 +138,38 @@ static aur_status norm_backward(
 	if (d_branch)
 		op.d_b = aur_gpt_rows(pass, d_branch, model->config.n_embd);
 	const aur_status status = pass->backend->ops->residual_norm_backward(pass->backend, &op);
-	aur_parameters_release(&model->parameters, place.layer, weights);
+	aur_parameters_release(&model->parameters, place.layer, &weights);
 	return status;
 }
 
-static aur_status add_and_norm_backward(const struct backward *run, int64_t branch, float **d_out)
+static aur_status add_and_norm_backward(const struct backward *run, int64_t branch, void **d_out)
 {
 	const struct aur_gpt_activations *activations = run->pass.activations;
 	const int64_t norm = aur_gpt_norm_after(run->pass.model, branch);
 	const struct aur_dropout dropout = aur_gpt_branch_dropout(&run->pass, branch);
-	float *d_branch = dropout.p > 0 ? activations->d_branch : NULL;
+	void *d_branch = dropout.p > 0 ? activations->d_branch : NULL;
 	*d_out = d_branch ? d_branch : activations->d_stream;
 	return norm_backward(run, norm, activations->norms[norm].s, dropout, d_branch);
 }
 
-/* The embeddings feed the stream and one branch: through the first norm in pre-norm, directly in post-norm. */
-static aur_status embedded_backward(const struct backward *run)
+static aur_status embedding_backward(const struct backward *run, const int32_t *tokens, void *d_embedded)
+{
+	const struct aur_gpt_pass *pass = &run->pass;
+	const struct aur_model *model = pass->model;
+	const struct aur_embedding_backward op = {
+		.tokens = aur_view_read_tokens(tokens, pass->batch, pass->positions),
+		.d_out = aur_gpt_rows(pass, d_embedded, model->config.n_embd),
+		.d_wte = aur_model_tensor(model, run->gradients, model->gpt->outer[AUR_WTE]),
+		.d_wpe = aur_model_tensor(model, run->gradients, model->gpt->outer[AUR_WPE]),
+		.dropout = aur_gpt_dropout(pass, AUR_SITE_DROP_EMBEDDING, 0),
+	};
+	return pass->backend->ops->embedding_backward(pass->backend, &op);
+}
+
+static aur_status add_to_stream(const struct backward *run)
 {
 	const struct aur_gpt_pass *pass = &run->pass;
 	const struct aur_gpt_activations *activations = pass->activations;
-	if (!pass->model->config.post_norm)
-		return norm_backward(run, 0, activations->embedded, (struct aur_dropout){0}, NULL);
 	const struct aur_tree_add op = {
 		.parts = {activations->d_stream, activations->d_input},
 		.n_parts = 2,
@@ -168,18 +179,19 @@ static aur_status embedded_backward(const struct backward *run)
 	return pass->backend->ops->tree_add(pass->backend, &op);
 }
 
-static aur_status embedding_backward(const struct backward *run, const int32_t *tokens)
+/* The embeddings feed the stream and one branch: through the first norm in pre-norm, directly in post-norm. There two
+ * gradients meet. In bf16 their sum would be rounded once more than the gradients of the embeddings, which are fp32,
+ * ask for: each goes into them by itself. */
+static aur_status embedded_backward(const struct backward *run, const int32_t *tokens)
 {
-	const struct aur_gpt_pass *pass = &run->pass;
-	const struct aur_model *model = pass->model;
-	const struct aur_embedding_backward op = {
-		.tokens = aur_view_read_tokens(tokens, pass->batch, pass->positions),
-		.d_out = aur_gpt_rows(pass, pass->activations->d_stream, model->config.n_embd),
-		.d_wte = aur_model_tensor(model, run->gradients, model->gpt->outer[AUR_WTE]),
-		.d_wpe = aur_model_tensor(model, run->gradients, model->gpt->outer[AUR_WPE]),
-		.dropout = aur_gpt_dropout(pass, AUR_SITE_DROP_EMBEDDING, 0),
-	};
-	return pass->backend->ops->embedding_backward(pass->backend, &op);
+	const struct aur_gpt_activations *activations = run->pass.activations;
+	if (!run->pass.model->config.post_norm)
+		AUR_TRY(norm_backward(run, 0, activations->embedded, (struct aur_dropout){0}, NULL));
+	else if (activations->dtype == AUR_F32)
+		AUR_TRY(add_to_stream(run));
+	else
+		AUR_TRY(embedding_backward(run, tokens, activations->d_input));
+	return embedding_backward(run, tokens, activations->d_stream);
 }
 
 aur_status aur_gpt_backward(struct aur_workspace *workspace, const struct aur_micro_batch *batch)
@@ -187,10 +199,9 @@ aur_status aur_gpt_backward(struct aur_workspace *workspace, const struct aur_mi
 	const struct backward run = {aur_gpt_pass_of(workspace, batch), batch->gradients};
 	AUR_TRY(aur_gpt_head_loss(&run.pass, batch, workspace->gpt->d_stream));
 	for (int64_t branch = aur_gpt_branches(workspace->model) - 1; branch >= 0; branch--) {
-		float *d_out;
+		void *d_out;
 		AUR_TRY(add_and_norm_backward(&run, branch, &d_out));
 		AUR_TRY(branch_backward(&run, branch, d_out));
 	}
-	AUR_TRY(embedded_backward(&run));
-	return embedding_backward(&run, batch->tokens);
+	return embedded_backward(&run, batch->tokens);
 }

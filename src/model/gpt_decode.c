@@ -17,7 +17,7 @@ aur_status aur_gpt_decoder_prepare(struct aur_decoder *decoder)
 	}
 	if (!cache || !cache->keys || !cache->values)
 		return aur_fail(AUR_MEMORY, "decoder: no memory for its description");
-	return aur_gpt_activations_create(decoder->model, &cache->activations);
+	return aur_gpt_activations_create(decoder->model, AUR_F32, &cache->activations);
 }
 
 void aur_gpt_decoder_carve(struct aur_decoder *decoder, struct aur_arena *arena)
@@ -56,13 +56,13 @@ static aur_status append_piece(struct aur_decoder *decoder, const int32_t *token
 		.activations = &cache->activations,
 		.batch = 1,
 		.positions = count,
-		.weights = decoder->weights,
+		.weights = {decoder->weights, decoder->weights, AUR_F32},
 		.cache = cache,
 	};
-	float *hidden;
+	void *hidden;
 	AUR_TRY(decoder->backend->ops->upload(decoder->backend, cache->tokens, tokens, (size_t)count * sizeof *tokens));
 	AUR_TRY(aur_gpt_trunk(&pass, cache->tokens, &hidden));
-	*last = hidden + (count - 1) * decoder->model->config.n_embd;
+	*last = (float *)hidden + (count - 1) * decoder->model->config.n_embd;
 	return AUR_OK;
 }
 
@@ -71,17 +71,18 @@ static aur_status head_logits(struct aur_decoder *decoder, float *last)
 	const struct aur_model *model = decoder->model;
 	const int64_t vocabulary = model->config.vocab_size;
 	const int64_t *outer = model->gpt->outer;
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, decoder->weights, &weights));
+	const struct aur_weights arenas = {decoder->weights, decoder->weights, AUR_F32};
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, &arenas, &weights));
 	const struct aur_linear_forward op = {
 		.x = aur_view2(last, 1, model->config.n_embd),
-		.w =
-			aur_model_tensor(model, weights, model->config.tie_embeddings ? outer[AUR_WTE] : outer[AUR_LM_HEAD_WEIGHT]),
-		.bias = aur_model_tensor(model, weights, outer[AUR_LM_HEAD_BIAS]),
+		.w = aur_model_matrix(
+			model, &weights, model->config.tie_embeddings ? outer[AUR_WTE] : outer[AUR_LM_HEAD_WEIGHT]),
+		.bias = aur_model_tensor(model, weights.values, outer[AUR_LM_HEAD_BIAS]),
 		.y = aur_view2(decoder->cache->logits, 1, vocabulary),
 	};
 	const aur_status status = decoder->backend->ops->linear_forward(decoder->backend, &op);
-	aur_parameters_release(&model->parameters, -1, weights);
+	aur_parameters_release(&model->parameters, -1, &weights);
 	return status;
 }
 

@@ -3,37 +3,37 @@
 static aur_status embed(const struct aur_gpt_pass *pass, const int32_t *tokens)
 {
 	const struct aur_model *model = pass->model;
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, pass->weights, &weights));
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, &pass->weights, &weights));
 	const struct aur_embedding_forward op = {
 		.tokens = aur_view_read_tokens(tokens, pass->batch, pass->positions),
-		.wte = aur_model_tensor(model, weights, model->gpt->outer[AUR_WTE]),
-		.wpe = aur_model_tensor(model, weights, model->gpt->outer[AUR_WPE]),
+		.wte = aur_model_matrix(model, &weights, model->gpt->outer[AUR_WTE]),
+		.wpe = aur_model_matrix(model, &weights, model->gpt->outer[AUR_WPE]),
 		.out = aur_gpt_rows(pass, pass->activations->embedded, model->config.n_embd),
 		.first_position = pass->cache ? pass->cache->past : 0,
 		.dropout = aur_gpt_dropout(pass, AUR_SITE_DROP_EMBEDDING, 0),
 	};
 	const aur_status status = pass->backend->ops->embedding_forward(pass->backend, &op);
-	aur_parameters_release(&model->parameters, -1, weights);
+	aur_parameters_release(&model->parameters, -1, &weights);
 	return status;
 }
 
 /* s = a + dropout(b), y = norm(s). Without `a` the stream begins: s is b itself and is not written again. */
 static aur_status add_and_norm(
-	const struct aur_gpt_pass *pass, int64_t norm, float *a, float *b, struct aur_dropout dropout)
+	const struct aur_gpt_pass *pass, int64_t norm, void *a, void *b, struct aur_dropout dropout)
 {
 	const struct aur_model *model = pass->model;
 	const struct aur_gpt_norm_place place = aur_gpt_norm_place_of(model, norm);
 	const struct aur_gpt_norm *kept = &pass->activations->norms[norm];
 	const int64_t rows = pass->batch * pass->positions;
 	const int64_t width = model->config.n_embd;
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(&model->parameters, place.layer, pass->weights, &weights));
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(&model->parameters, place.layer, &pass->weights, &weights));
 	struct aur_residual_norm_forward op = {
 		.b = aur_gpt_rows(pass, b, width),
 		.y = aur_gpt_rows(pass, kept->y, width),
-		.gamma = aur_model_tensor(model, weights, place.weight),
-		.beta = aur_model_tensor(model, weights, place.bias),
+		.gamma = aur_model_tensor(model, weights.values, place.weight),
+		.beta = aur_model_tensor(model, weights.values, place.bias),
 		.mean = aur_view1(kept->mean, rows),
 		.rstd = aur_view1(kept->rstd, rows),
 		.sequence = pass->positions,
@@ -44,21 +44,21 @@ static aur_status add_and_norm(
 		op.s = aur_gpt_rows(pass, kept->s, width);
 	}
 	const aur_status status = pass->backend->ops->residual_norm_forward(pass->backend, &op);
-	aur_parameters_release(&model->parameters, place.layer, weights);
+	aur_parameters_release(&model->parameters, place.layer, &weights);
 	return status;
 }
 
-static aur_status linear(const struct aur_gpt_pass *pass, const float *weights, int64_t layer,
-	enum aur_gpt_tensor weight, float *x, float *y)
+static aur_status linear(const struct aur_gpt_pass *pass, const struct aur_weights *weights, int64_t layer,
+	enum aur_gpt_tensor weight, void *x, void *y)
 {
 	const struct aur_model *model = pass->model;
 	const int64_t *items = model->gpt->layers[layer];
-	const struct aur_tensor w = aur_model_tensor(model, weights, items[weight]);
+	const struct aur_tensor w = aur_model_matrix(model, weights, items[weight]);
 	/* In the table of a block a weight's bias follows it. */
 	const struct aur_linear_forward op = {
 		.x = aur_gpt_rows(pass, x, w.shape[1]),
 		.w = w,
-		.bias = aur_model_tensor(model, weights, items[weight + 1]),
+		.bias = aur_model_tensor(model, weights->values, items[weight + 1]),
 		.y = aur_gpt_rows(pass, y, w.shape[0]),
 	};
 	return pass->backend->ops->linear_forward(pass->backend, &op);
@@ -114,7 +114,8 @@ static aur_status attend_cached(const struct aur_gpt_pass *pass, int64_t layer)
 	return pass->backend->ops->attention_cached(pass->backend, &op);
 }
 
-static aur_status attention_branch(const struct aur_gpt_pass *pass, const float *weights, int64_t layer, float *input)
+static aur_status attention_branch(
+	const struct aur_gpt_pass *pass, const struct aur_weights *weights, int64_t layer, void *input)
 {
 	const struct aur_gpt_block *block = &pass->activations->blocks[layer];
 	AUR_TRY(linear(pass, weights, layer, AUR_C_ATTN_WEIGHT, input, block->qkv));
@@ -122,7 +123,8 @@ static aur_status attention_branch(const struct aur_gpt_pass *pass, const float 
 	return linear(pass, weights, layer, AUR_ATTN_PROJ_WEIGHT, block->mixed, pass->activations->branch);
 }
 
-static aur_status mlp_branch(const struct aur_gpt_pass *pass, const float *weights, int64_t layer, float *input)
+static aur_status mlp_branch(
+	const struct aur_gpt_pass *pass, const struct aur_weights *weights, int64_t layer, void *input)
 {
 	const struct aur_gpt_block *block = &pass->activations->blocks[layer];
 	const int64_t width = pass->model->config.mlp_width;
@@ -140,17 +142,17 @@ static aur_status run_branch(const struct aur_gpt_pass *pass, int64_t branch)
 {
 	const struct aur_parameters *parameters = &pass->model->parameters;
 	const int layer = (int)(branch / 2);
-	float *input = aur_gpt_branch_input(pass, branch);
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(parameters, layer, pass->weights, &weights));
+	void *input = aur_gpt_branch_input(pass, branch);
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(parameters, layer, &pass->weights, &weights));
 	const aur_status status =
-		branch % 2 == 0 ? attention_branch(pass, weights, layer, input) : mlp_branch(pass, weights, layer, input);
-	aur_parameters_release(parameters, layer, weights);
+		branch % 2 == 0 ? attention_branch(pass, &weights, layer, input) : mlp_branch(pass, &weights, layer, input);
+	aur_parameters_release(parameters, layer, &weights);
 	return status;
 }
 
 /* What branch j is added to: the stream in pre-norm, the branch's own input in post-norm. */
-static float *residual_of(const struct aur_gpt_pass *pass, int64_t branch)
+static void *residual_of(const struct aur_gpt_pass *pass, int64_t branch)
 {
 	const struct aur_gpt_activations *activations = pass->activations;
 	if (pass->model->config.post_norm)
@@ -158,7 +160,7 @@ static float *residual_of(const struct aur_gpt_pass *pass, int64_t branch)
 	return branch == 0 ? activations->embedded : activations->norms[branch].s;
 }
 
-aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens, float **hidden)
+aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens, void **hidden)
 {
 	const struct aur_gpt_activations *activations = pass->activations;
 	const struct aur_model *model = pass->model;
@@ -176,28 +178,29 @@ aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens,
 
 struct aur_gpt_pass aur_gpt_pass_of(const struct aur_workspace *workspace, const struct aur_micro_batch *batch)
 {
+	const int narrow = workspace->compute != AUR_F32;
 	return (struct aur_gpt_pass){
 		.model = workspace->model,
 		.backend = workspace->backend,
 		.activations = workspace->gpt,
 		.batch = batch->batch,
 		.positions = batch->positions,
-		.weights = batch->weights,
+		.weights = {batch->weights, narrow ? batch->compute_weights : batch->weights, workspace->compute},
 		.state = batch->gradients ? batch->state : NULL,
 	};
 }
 
-aur_status aur_gpt_head_loss(const struct aur_gpt_pass *pass, const struct aur_micro_batch *batch, float *d_hidden)
+aur_status aur_gpt_head_loss(const struct aur_gpt_pass *pass, const struct aur_micro_batch *batch, void *d_hidden)
 {
 	const struct aur_model *model = pass->model;
 	const int64_t *outer = model->gpt->outer;
 	const int64_t head = model->config.tie_embeddings ? outer[AUR_WTE] : outer[AUR_LM_HEAD_WEIGHT];
-	const float *weights;
-	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, pass->weights, &weights));
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(&model->parameters, -1, &pass->weights, &weights));
 	struct aur_head_loss op = {
 		.x = aur_gpt_rows(pass, pass->activations->norms[aur_gpt_norms(model) - 1].y, model->config.n_embd),
-		.w = aur_model_tensor(model, weights, head),
-		.bias = aur_model_tensor(model, weights, outer[AUR_LM_HEAD_BIAS]),
+		.w = aur_model_matrix(model, &weights, head),
+		.bias = aur_model_tensor(model, weights.values, outer[AUR_LM_HEAD_BIAS]),
 		.targets = aur_view_read_tokens(batch->targets, batch->batch, batch->positions),
 		.loss = aur_view_losses(batch->loss, batch->batch),
 		.gradient_scale = batch->gradient_scale,
@@ -208,14 +211,14 @@ aur_status aur_gpt_head_loss(const struct aur_gpt_pass *pass, const struct aur_m
 		op.d_bias = aur_model_tensor(model, batch->gradients, outer[AUR_LM_HEAD_BIAS]);
 	}
 	const aur_status status = pass->backend->ops->head_loss(pass->backend, &op);
-	aur_parameters_release(&model->parameters, -1, weights);
+	aur_parameters_release(&model->parameters, -1, &weights);
 	return status;
 }
 
 aur_status aur_gpt_forward(struct aur_workspace *workspace, const struct aur_micro_batch *batch)
 {
 	const struct aur_gpt_pass pass = aur_gpt_pass_of(workspace, batch);
-	float *hidden;
+	void *hidden;
 	AUR_TRY(aur_gpt_trunk(&pass, batch->tokens, &hidden));
 	return batch->gradients ? AUR_OK : aur_gpt_head_loss(&pass, batch, NULL);
 }

@@ -50,7 +50,8 @@ struct aur_workspace {
 	struct aur_backend *backend;   /* borrowed */
 	int64_t batch, positions;
 	int training;
-	void *memory; /* owned, the backend's; NULL where the model needs none */
+	enum aur_dtype compute; /* of activations and of the matrices that are multiplied */
+	void *memory;           /* owned, the backend's; NULL where the model needs none */
 	double forward_s, backward_s;
 	struct aur_gpt_activations *gpt; /* owned; NULL for other types */
 };
@@ -80,8 +81,11 @@ int64_t aur_parameters_append(struct aur_parameters *parameters, const struct au
 /* Takes room for `capacity` parameters. AUR_MEMORY. */
 aur_status aur_parameters_reserve(struct aur_parameters *parameters, int64_t capacity);
 
-/* The view of parameter `item` in a flat arena; absent when item is -1 or the arena is NULL. */
+/* The view of parameter `item` in a flat fp32 arena; absent when item is -1 or the arena is NULL. */
 struct aur_tensor aur_model_tensor(const struct aur_model *model, const float *arena, int64_t item);
+
+/* The view of matrix `item` as products and embeddings read it; absent when item is -1. */
+struct aur_tensor aur_model_matrix(const struct aur_model *model, const struct aur_weights *weights, int64_t item);
 
 /* A contiguous view of sums of the loss. */
 struct aur_tensor aur_view_losses(double *data, int64_t n);

@@ -50,15 +50,15 @@ void aur_parameters_clear(struct aur_parameters *parameters)
 }
 
 aur_status aur_parameters_acquire(
-	const struct aur_parameters *parameters, int layer, const float *arena, const float **weights)
+	const struct aur_parameters *parameters, int layer, const struct aur_weights *arenas, struct aur_weights *weights)
 {
 	(void)parameters;
 	(void)layer;
-	*weights = arena;
+	*weights = *arenas;
 	return AUR_OK;
 }
 
-void aur_parameters_release(const struct aur_parameters *parameters, int layer, const float *weights)
+void aur_parameters_release(const struct aur_parameters *parameters, int layer, const struct aur_weights *weights)
 {
 	(void)parameters;
 	(void)layer;

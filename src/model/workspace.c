@@ -57,6 +57,7 @@ static aur_status reserve_scratch(const struct aur_workspace *workspace, int cou
 		.positions = workspace->positions,
 		.vocabulary = model->config.vocab_size,
 		.parameters = model->parameters.count,
+		.activations = workspace->compute,
 		.training = workspace->training,
 		.count_only = count_only,
 	};
@@ -64,12 +65,28 @@ static aur_status reserve_scratch(const struct aur_workspace *workspace, int cou
 	return workspace->backend->ops->reserve(workspace->backend, &limits, bytes);
 }
 
-static aur_status check_request(const struct aur_model *model, int64_t batch, int64_t positions)
+static aur_status check_request(const struct aur_model *model, int64_t batch, int64_t positions, enum aur_dtype compute)
 {
+	if (compute != AUR_F32 && compute != AUR_BF16)
+		return aur_fail(AUR_SHAPE, "workspace: activations cannot be %s, use fp32 or bf16", aur_dtype_name(compute));
 	if (batch < 1 || positions < 1 || positions > model->config.block_size)
 		return aur_fail(AUR_SHAPE, "workspace: %lld sequences of %lld tokens where model.block_size is %lld",
 			(long long)batch, (long long)positions, (long long)model->config.block_size);
 	return AUR_OK;
+}
+
+/* A bigram's table is used where it lies: nothing of it is ever rounded. */
+static struct aur_workspace describe(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
+	int64_t positions, int training, enum aur_dtype compute)
+{
+	return (struct aur_workspace){
+		.model = model,
+		.backend = backend,
+		.batch = batch,
+		.positions = positions,
+		.training = training,
+		.compute = model->config.type == AUR_TYPE_BIGRAM ? AUR_F32 : compute,
+	};
 }
 
 /* The scratch memory is the backend's own: it is only counted here. */
@@ -82,15 +99,14 @@ static void say_used(struct aur_arena *plan, const struct aur_arena *used, size_
 }
 
 aur_status aur_workspace_create(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
-	int64_t positions, int training, struct aur_workspace **workspace, struct aur_arena *plan)
+	int64_t positions, int training, enum aur_dtype compute, struct aur_workspace **workspace, struct aur_arena *plan)
 {
 	*workspace = NULL;
-	AUR_TRY(check_request(model, batch, positions));
+	AUR_TRY(check_request(model, batch, positions, compute));
 	struct aur_workspace *created = calloc(1, sizeof *created);
 	if (!created)
 		return aur_fail(AUR_MEMORY, "workspace: no memory for its description");
-	*created = (struct aur_workspace){
-		.model = model, .backend = backend, .batch = batch, .positions = positions, .training = training};
+	*created = describe(model, backend, batch, positions, training, compute);
 
 	struct aur_arena used = {0};
 	size_t scratch = 0;
@@ -108,14 +124,13 @@ cleanup:
 }
 
 aur_status aur_workspace_plan(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
-	int64_t positions, int training, struct aur_arena *plan)
+	int64_t positions, int training, enum aur_dtype compute, struct aur_arena *plan)
 {
-	struct aur_workspace described = {
-		.model = model, .backend = backend, .batch = batch, .positions = positions, .training = training};
+	struct aur_workspace described = describe(model, backend, batch, positions, training, compute);
 	struct aur_arena used = {0};
 	size_t scratch = 0;
 	aur_status status;
-	AUR_TRY(check_request(model, batch, positions));
+	AUR_TRY(check_request(model, batch, positions, compute));
 	AUR_TRY_CLEANUP(model->ops->prepare(&described));
 	carve_workspace(&described, &used);
 	AUR_TRY_CLEANUP(reserve_scratch(&described, 1, &scratch));
@@ -146,6 +161,9 @@ static aur_status check_batch(const struct aur_workspace *workspace, const struc
 			(long long)workspace->positions);
 	if (batch->gradients && !workspace->training)
 		return aur_fail(AUR_SHAPE, "micro-batch: gradients asked of a workspace made for evaluation");
+	if (workspace->compute != AUR_F32 && !batch->compute_weights)
+		return aur_fail(
+			AUR_SHAPE, "micro-batch: no %s weights for a workspace of that type", aur_dtype_name(workspace->compute));
 	return AUR_OK;
 }
 

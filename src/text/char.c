@@ -1,11 +1,9 @@
 #include "internal.h"
+#include "slices.h"
 #include "unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 enum { ASCII = 128, CODE_POINTS = 0x110000, REPLACEMENT = 0xfffd };
 
@@ -26,8 +24,27 @@ static aur_status train_original(struct aur_vocab *vocab)
 static void mark_present(struct aur_text text, unsigned char *present)
 {
 	const char *at = text.bytes, *end = at + text.size;
-	while (at < end)
-		present[aur_utf8_next(&at)] = 1;
+	while (at < end) {
+		for (; at < end && (unsigned char)*at < ASCII; at++)
+			present[(unsigned char)*at] = 1;
+		while (at < end && (unsigned char)*at >= ASCII)
+			present[aur_utf8_next(&at)] = 1;
+	}
+}
+
+static aur_status mark_texts(
+	const struct aur_text *texts, int64_t n, const struct aur_vocab *vocab, unsigned char *present)
+{
+	struct aur_slices slices = {0};
+	struct aur_text slice;
+	aur_status status = AUR_OK;
+	for (int64_t i = 0; i < n && status == AUR_OK; i++) {
+		aur_slices_begin(&slices, vocab, texts[i]);
+		while ((status = aur_slices_next(&slices, &slice)) == AUR_OK && slice.size > 0)
+			mark_present(slice, present);
+	}
+	aur_slices_clear(&slices);
+	return status;
 }
 
 static aur_status train_present(unsigned char *present, struct aur_vocab *vocab)
@@ -52,33 +69,36 @@ static aur_status train_present(unsigned char *present, struct aur_vocab *vocab)
 	return AUR_OK;
 }
 
-static aur_status char_train(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab)
+static aur_status char_train(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab,
+	struct aur_word_figures *figures)
 {
 	(void)min_count;
+	(void)figures;
 	if (strcmp(vocab->clean, "original") == 0)
 		return train_original(vocab);
 	unsigned char *present = calloc(CODE_POINTS, 1);
 	if (!present)
 		return aur_fail(AUR_MEMORY, "no memory for the table of characters");
-	for (int64_t i = 0; i < n; i++)
-		mark_present(texts[i], present);
-	const aur_status status = train_present(present, vocab);
+	aur_status status = mark_texts(texts, n, vocab, present);
+	if (status == AUR_OK)
+		status = train_present(present, vocab);
 	free(present);
 	return status;
 }
 
 /* ---- looking up ---- */
 
-struct code_entry {
-	uint32_t code;
-	int32_t id;
-	UT_hash_handle hh;
+enum { PAGE = 256 };
+
+/* What a byte of ASCII becomes. */
+struct ascii {
+	int32_t id;     /* of the unknown token where it is not in the vocabulary; -1: it is dropped */
+	int32_t absent; /* 1: not in the vocabulary */
 };
 
 struct char_lookup {
-	int32_t ascii[ASCII];     /* -1: not in the vocabulary */
-	struct code_entry *table; /* the others */
-	struct code_entry *entries;
+	struct ascii ascii[ASCII];
+	int32_t *pages[CODE_POINTS / PAGE]; /* [PAGE] numbers each, -1: not in the vocabulary; NULL: none of the page is */
 };
 
 static void char_close(void *lookup)
@@ -86,18 +106,15 @@ static void char_close(void *lookup)
 	struct char_lookup *characters = lookup;
 	if (!characters)
 		return;
-	HASH_CLEAR(hh, characters->table);
-	free(characters->entries);
+	for (int i = 0; i < CODE_POINTS / PAGE; i++)
+		free(characters->pages[i]);
 	free(characters);
 }
 
 static int32_t find_code(const struct char_lookup *characters, uint32_t code)
 {
-	if (code < ASCII)
-		return characters->ascii[code];
-	const struct code_entry *entry;
-	HASH_FIND(hh, characters->table, &code, sizeof code, entry);
-	return entry ? entry->id : -1;
+	const int32_t *page = characters->pages[code / PAGE];
+	return page ? page[code % PAGE] : -1;
 }
 
 /* The one code point of a token. */
@@ -116,15 +133,15 @@ static aur_status add_code(struct char_lookup *characters, uint32_t code, int64_
 {
 	if (find_code(characters, code) >= 0)
 		return aur_fail(AUR_INPUT, "vocabulary: token %lld is there twice", (long long)id);
-	if (code < ASCII) {
-		characters->ascii[code] = (int32_t)id;
-		return AUR_OK;
+	int32_t **page = &characters->pages[code / PAGE];
+	if (!*page) {
+		*page = malloc(PAGE * sizeof **page);
+		if (!*page)
+			return aur_fail(AUR_MEMORY, "no memory for the table of characters");
+		memset(*page, -1, PAGE * sizeof **page);
 	}
-	struct code_entry *entry = &characters->entries[id];
-	entry->code = code;
-	entry->id = (int32_t)id;
-	HASH_ADD(hh, characters->table, code, sizeof entry->code, entry);
-	return entry->hh.tbl ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for the table of characters");
+	(*page)[code % PAGE] = (int32_t)id;
+	return AUR_OK;
 }
 
 static aur_status char_open(const struct aur_vocab *vocab, void **lookup)
@@ -133,16 +150,14 @@ static aur_status char_open(const struct aur_vocab *vocab, void **lookup)
 	if (!characters)
 		return aur_fail(AUR_MEMORY, "no memory for the table of characters");
 	aur_status status = AUR_OK;
-	memset(characters->ascii, -1, sizeof characters->ascii);
-	characters->entries = calloc((size_t)vocab->size, sizeof *characters->entries);
-	if (!characters->entries) {
-		status = aur_fail(AUR_MEMORY, "no memory for the table of characters");
-		goto cleanup;
-	}
 	for (int64_t id = 0; id < vocab->size; id++) {
 		uint32_t code = 0;
 		AUR_TRY_CLEANUP(code_of(aur_vocab_token(vocab, id), id, &code));
 		AUR_TRY_CLEANUP(add_code(characters, code, id));
+	}
+	for (uint32_t code = 0; code < ASCII; code++) {
+		const int32_t id = find_code(characters, code);
+		characters->ascii[code] = (struct ascii){id >= 0 ? id : (int32_t)vocab->unknown, id < 0};
 	}
 	*lookup = characters;
 	return AUR_OK;
@@ -151,40 +166,87 @@ cleanup:
 	return status;
 }
 
-/* Most text is ASCII in the vocabulary: looked up in a table, up to the first byte that is not so. */
-static const char *encode_ascii(
-	const struct char_lookup *characters, const char *at, const char *end, struct aur_ids *ids)
-{
-	int32_t *out = ids->ids + ids->count;
-	for (; at < end; at++) {
-		const unsigned char byte = (unsigned char)*at;
-		const int32_t id = byte < ASCII ? characters->ascii[byte] : -1;
-		if (id < 0)
-			break;
-		*out++ = id;
-	}
-	ids->count = out - ids->ids;
-	return at;
-}
-
-static aur_status char_encode(
-	const struct aur_vocab *vocab, const void *lookup, struct aur_text text, struct aur_ids *ids)
+/* Without an unknown token characters are dropped, and only those in the vocabulary count. */
+static int64_t char_count(const struct aur_vocab *vocab, const void *lookup, struct aur_text slice)
 {
 	const struct char_lookup *characters = lookup;
-	AUR_TRY(aur_ids_reserve(ids, aur_utf8_count(text.bytes, text.size)));
-	const char *end = text.bytes + text.size;
-	for (const char *at = text.bytes; at < end;) {
-		at = encode_ascii(characters, at, end, ids);
-		if (at == end)
-			break;
-		const char *begin = at;
-		const int32_t id = find_code(characters, aur_utf8_next(&at));
-		if (id >= 0)
-			ids->ids[ids->count++] = id;
-		else
-			aur_ids_add_unknown(ids, vocab, (struct aur_text){begin, (size_t)(at - begin)});
+	const char *at = slice.bytes, *end = at + slice.size;
+	int64_t count = 0;
+	if (vocab->unknown >= 0)
+		return aur_utf8_count(slice.bytes, slice.size);
+	while (at < end) {
+		for (; at < end && (unsigned char)*at < ASCII; at++)
+			count += !characters->ascii[(unsigned char)*at].absent;
+		while (at < end && (unsigned char)*at >= ASCII)
+			count += find_code(characters, aur_utf8_next(&at)) >= 0;
 	}
-	return AUR_OK;
+	return count;
+}
+
+/* Most text is ASCII: looked up without a branch on what is found, up to the first byte that is not ASCII. A dropped
+ * byte's -1 is written and then written over. Returns how many were not in the vocabulary. `token_bytes` is a constant
+ * where this is called, for a loop of its own. */
+static inline int64_t encode_ascii(
+	const struct char_lookup *characters, const char **at, const char *stop, struct aur_output *output, int token_bytes)
+{
+	int64_t absent = 0, count = output->count;
+	uint16_t *narrow = output->tokens;
+	uint32_t *wide = output->tokens;
+	const char *next = *at;
+	for (; next < stop && (unsigned char)*next < ASCII; next++) {
+		const struct ascii found = characters->ascii[(unsigned char)*next];
+		if (token_bytes == 2)
+			narrow[count] = (uint16_t)found.id;
+		else
+			wide[count] = (uint32_t)found.id;
+		count += found.id >= 0;
+		absent += found.absent;
+	}
+	output->count = count;
+	*at = next;
+	return absent;
+}
+
+/* Counts what encode_ascii did not find from `at` on; keeps the first of all for the message. */
+static void note_absent(const struct char_lookup *characters, const char *at, int64_t absent, struct aur_output *output)
+{
+	if (output->unknown == 0) {
+		while (!characters->ascii[(unsigned char)*at].absent)
+			at++;
+		output->first_unknown[0] = *at;
+		output->first_unknown[1] = '\0';
+	}
+	output->unknown += absent;
+}
+
+/* From *at on up to the character that begins before `stop`: no more tokens than bytes. */
+static void encode_run(const struct aur_vocab *vocab, const struct char_lookup *characters, const char **at,
+	const char *stop, struct aur_output *output)
+{
+	while (*at < stop) {
+		const char *begin = *at;
+		const int64_t absent = output->token_bytes == 2 ? encode_ascii(characters, at, stop, output, 2)
+														: encode_ascii(characters, at, stop, output, 4);
+		if (absent > 0)
+			note_absent(characters, begin, absent, output);
+		while (*at < stop && (unsigned char)**at >= ASCII) {
+			begin = *at;
+			const int32_t id = find_code(characters, aur_utf8_next(at));
+			if (id >= 0)
+				aur_output_put(output, id);
+			else
+				aur_output_unknown(output, vocab, (struct aur_text){begin, (size_t)(*at - begin)});
+		}
+	}
+}
+
+static void char_encode(
+	const struct aur_vocab *vocab, const void *lookup, const char **at, const char *end, struct aur_output *output)
+{
+	while (*at < end && output->count < output->room) {
+		const int64_t room = output->room - output->count;
+		encode_run(vocab, lookup, at, end - *at < room ? end : *at + room, output);
+	}
 }
 
 const struct aur_tokenizer_ops aur_tokenizer_char = {
@@ -193,5 +255,6 @@ const struct aur_tokenizer_ops aur_tokenizer_char = {
 	.train = char_train,
 	.open = char_open,
 	.close = char_close,
+	.count = char_count,
 	.encode = char_encode,
 };

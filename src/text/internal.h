@@ -3,41 +3,63 @@
 
 #include "text/tokenizer.h"
 
-/* One kind of tokenizer. Every member is REQUIRED. Texts that reach these functions are UTF-8, cleaned and, where the
- * description says so, in lower case. */
+/* Where encoding puts its tokens. */
+struct aur_output {
+	void *tokens;    /* uint16_t or uint32_t */
+	int token_bytes; /* 2 or 4 */
+	int64_t room, count;
+	int64_t unknown;        /* pieces that were not in the vocabulary */
+	char first_unknown[64]; /* the first of them */
+};
+
+/* One kind of tokenizer. Every member is REQUIRED. Texts that reach these functions are UTF-8; encode and count get
+ * slices (slices.h). */
 struct aur_tokenizer_ops {
 	const char *kind;
 	const char *separator; /* what belongs between two tokens of a decoded text */
 
-	/* Builds the tokens of `vocab` (bytes, offsets, size, unknown), whose options are filled in. */
-	aur_status (*train)(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab);
+	/* Builds the tokens of `vocab` (bytes, offsets, size, unknown), whose options are filled in, from whole texts.
+	 * Kinds with words fill `figures`. */
+	aur_status (*train)(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab,
+		struct aur_word_figures *figures);
 
 	/* Builds what encode looks pieces up in. AUR_INPUT when the description does not fit the kind. */
 	aur_status (*open)(const struct aur_vocab *vocab, void **lookup);
 	void (*close)(void *lookup);
 
-	/* Fills `ids`, which is zeroed. */
-	aur_status (*encode)(const struct aur_vocab *vocab, const void *lookup, struct aur_text text, struct aur_ids *ids);
+	/* How many tokens encode makes of the slice. */
+	int64_t (*count)(const struct aur_vocab *vocab, const void *lookup, struct aur_text slice);
+
+	/* Appends the tokens from *at on, as many as there is room for, and moves *at behind what they stand for: to `end`
+	 * when no more come. */
+	void (*encode)(
+		const struct aur_vocab *vocab, const void *lookup, const char **at, const char *end, struct aur_output *output);
 };
 
 extern const struct aur_tokenizer_ops aur_tokenizer_char;
 extern const struct aur_tokenizer_ops aur_tokenizer_word;
 
-/* A text as a tokenizer of that cleaning sees it. `normal` is the text itself where nothing changes, else it lies in
- * *owned, which the caller frees. AUR_INPUT with the byte's position when it is not UTF-8. */
-aur_status aur_text_normalise(
-	const char *clean, int lowercase, struct aur_text text, struct aur_text *normal, char **owned);
-
-/* The same for several; aur_texts_free frees what it made. */
-aur_status aur_texts_normalise(
-	const char *clean, int lowercase, const struct aur_text *texts, int64_t n, struct aur_text **normal, char ***owned);
-void aur_texts_free(int64_t n, struct aur_text **normal, char ***owned);
-
-/* Room for `count` numbers, taken at once because each kind knows a bound. */
-aur_status aur_ids_reserve(struct aur_ids *ids, int64_t count);
+struct aur_tokenizer {
+	const struct aur_tokenizer_ops *ops;
+	struct aur_vocab vocab;
+	void *lookup;
+	char *pieces; /* every token with the separator in front of it, for streaming */
+	struct aur_word_figures figures;
+};
 
 /* Counts a piece that is not in the vocabulary and appends the unknown token where there is one. */
-void aur_ids_add_unknown(struct aur_ids *ids, const struct aur_vocab *vocab, struct aur_text piece);
+void aur_output_unknown(struct aur_output *output, const struct aur_vocab *vocab, struct aur_text piece);
+
+static inline void aur_output_put(struct aur_output *output, int64_t id)
+{
+	if (output->token_bytes == 2)
+		((uint16_t *)output->tokens)[output->count++] = (uint16_t)id;
+	else
+		((uint32_t *)output->tokens)[output->count++] = (uint32_t)id;
+}
+
+/* AUR_INPUT with the byte's position when a text is not UTF-8. */
+aur_status aur_texts_check(const struct aur_text *texts, int64_t n);
 
 /* Appends a token to a vocabulary that aur_vocab_reserve has made room in. */
 aur_status aur_vocab_reserve(struct aur_vocab *vocab, int64_t tokens, size_t bytes);

@@ -2,7 +2,6 @@
 
 #include "internal.h"
 #include "unicode.h"
-#include "words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,16 +101,15 @@ static int take_first(const struct aur_token_count *counts, int64_t n, struct au
 	return taken;
 }
 
-static aur_status report_tokens(
-	const struct aur_vocab *vocab, const int32_t *ids, int64_t count, struct aur_text_report *report)
+static aur_status report_tokens(const struct aur_vocab *vocab, const int64_t *tokens, struct aur_text_report *report)
 {
 	struct aur_token_count *counts = calloc((size_t)vocab->size, sizeof *counts);
 	if (!counts)
 		return aur_fail(AUR_MEMORY, "no memory for the counts of %lld tokens", (long long)vocab->size);
-	for (int64_t id = 0; id < vocab->size; id++)
-		counts[id].id = (int32_t)id;
-	for (int64_t i = 0; i < count; i++)
-		counts[ids[i]].count++;
+	for (int64_t id = 0; id < vocab->size; id++) {
+		counts[id] = (struct aur_token_count){(int32_t)id, tokens[id]};
+		report->tokens += tokens[id];
+	}
 	int64_t n = vocab->size;
 	if (vocab->unknown >= 0 && counts[vocab->unknown].count == 0)
 		counts[vocab->unknown] = counts[--n];
@@ -119,79 +117,21 @@ static aur_status report_tokens(
 	report->n_most = take_first(counts, n, report->most);
 	qsort(counts, (size_t)n, sizeof *counts, by_rising_count);
 	report->n_least = take_first(counts, n, report->least);
-	report->tokens = count;
 	report->vocab_size = vocab->size;
 	free(counts);
 	return AUR_OK;
-}
-
-/* ---- words ---- */
-
-static int is_short(struct aur_text word)
-{
-	return aur_utf8_count(word.bytes, word.size) < AUR_REPORT_SHORT;
-}
-
-/* The most frequent short word that comes after `last` in the order of falling counts, then of the vocabulary. */
-static const struct aur_word *next_short(const struct aur_word_counts *counts, const struct aur_word *last)
-{
-	const struct aur_word *best = NULL;
-	for (int64_t i = 0; i < counts->n; i++) {
-		const struct aur_word *word = &counts->words[i];
-		const int after = !last || word->count < last->count || (word->count == last->count && word > last);
-		if (after && (!best || word->count > best->count) && is_short(word->text))
-			best = word;
-	}
-	return best;
-}
-
-static void give_examples(const struct aur_word_counts *counts, struct aur_text_report *report)
-{
-	char *shown = report->short_examples;
-	size_t used = 0;
-	const struct aur_word *word = NULL;
-	for (int i = 0; i < AUR_REPORT_TOKENS; i++) {
-		char one[24];
-		word = next_short(counts, word);
-		if (!word)
-			return;
-		aur_text_readable(word->text.bytes, word->text.size, one, sizeof one);
-		const size_t room = sizeof report->short_examples - used;
-		used += (size_t)snprintf(shown + used, room, "%s%s", i > 0 ? " " : "", one);
-	}
-}
-
-static aur_status report_words(
-	const struct aur_vocab *vocab, const struct aur_text *texts, int64_t n, struct aur_text_report *report)
-{
-	struct aur_text *normal;
-	char **owned;
-	struct aur_word_counts counts = {0};
-	AUR_TRY(aur_texts_normalise(vocab->clean, vocab->lowercase, texts, n, &normal, &owned));
-	const aur_status status = aur_words_count(normal, n, &counts);
-	report->distinct_words = counts.n;
-	for (int64_t i = 0; i < counts.n; i++) {
-		report->short_words += is_short(counts.words[i].text);
-		report->digit_words += aur_word_has_digit(counts.words[i].text);
-	}
-	give_examples(&counts, report);
-	aur_words_clear(&counts);
-	aur_texts_free(n, &normal, &owned);
-	return status;
 }
 
 /* ---- the report ---- */
 
 static int64_t count_lines(struct aur_text text)
 {
-	int64_t lines = 0;
-	for (size_t i = 0; i < text.size; i++)
-		lines += text.bytes[i] == '\n';
+	const int64_t lines = aur_byte_count(text.bytes, text.size, '\n');
 	return lines + (text.size > 0 && text.bytes[text.size - 1] != '\n');
 }
 
 aur_status aur_text_report_make(const struct aur_tokenizer *tokenizer, const struct aur_text *texts, int64_t n_texts,
-	const int32_t *ids, int64_t count, struct aur_text_report *report)
+	const int64_t *tokens, struct aur_text_report *report)
 {
 	const struct aur_vocab *vocab = aur_tokenizer_vocab(tokenizer);
 	*report = (struct aur_text_report){0};
@@ -200,8 +140,6 @@ aur_status aur_text_report_make(const struct aur_tokenizer *tokenizer, const str
 		report->characters += aur_utf8_count(texts[i].bytes, texts[i].size);
 		report->lines += count_lines(texts[i]);
 	}
-	AUR_TRY(report_tokens(vocab, ids, count, report));
-	if (strcmp(vocab->kind, "word") == 0)
-		return report_words(vocab, texts, n_texts, report);
-	return AUR_OK;
+	report->words = *aur_tokenizer_figures(tokenizer);
+	return report_tokens(vocab, tokens, report);
 }

@@ -2,20 +2,13 @@
 
 #include "internal.h"
 #include "text/clean.h"
-#include "unicode.h"
+#include "text/encoder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct aur_tokenizer_ops *const kinds[] = {&aur_tokenizer_char, &aur_tokenizer_word};
-
-struct aur_tokenizer {
-	const struct aur_tokenizer_ops *ops;
-	struct aur_vocab vocab;
-	void *lookup;
-	char *pieces; /* every token with the separator in front of it, for streaming */
-};
 
 static const struct aur_tokenizer_ops *kind_of(const char *kind)
 {
@@ -31,33 +24,6 @@ void aur_ids_clear(struct aur_ids *ids)
 {
 	free(ids->ids);
 	*ids = (struct aur_ids){0};
-}
-
-aur_status aur_ids_reserve(struct aur_ids *ids, int64_t count)
-{
-	ids->ids = malloc((size_t)(count > 0 ? count : 1) * sizeof *ids->ids);
-	if (!ids->ids)
-		return aur_fail(AUR_MEMORY, "no memory for %lld tokens", (long long)count);
-	return AUR_OK;
-}
-
-void aur_ids_add_unknown(struct aur_ids *ids, const struct aur_vocab *vocab, struct aur_text piece)
-{
-	if (ids->unknown++ == 0) {
-		const size_t bytes = aur_utf8_cut(piece.bytes, piece.size, sizeof ids->first_unknown - 1);
-		memcpy(ids->first_unknown, piece.bytes, bytes);
-		ids->first_unknown[bytes] = '\0';
-	}
-	if (vocab->unknown >= 0)
-		ids->ids[ids->count++] = (int32_t)vocab->unknown;
-}
-
-/* Gives back the room that dropped pieces left. */
-static void trim_ids(struct aur_ids *ids)
-{
-	int32_t *smaller = realloc(ids->ids, (size_t)(ids->count > 0 ? ids->count : 1) * sizeof *ids->ids);
-	if (smaller)
-		ids->ids = smaller;
 }
 
 /* ---- vocabularies ---- */
@@ -126,6 +92,11 @@ cleanup:
 
 aur_status aur_tokenizer_create(const struct aur_vocab *vocab, struct aur_tokenizer **tokenizer)
 {
+	if (strcmp(vocab->kind, "synthetic") == 0)
+		return aur_fail(AUR_INPUT,
+			"vocabulary: its %lld tokens are synthetic, numbers that stand for no text (the model was trained with "
+			"data.train: synthetic): no text can be read or written with it",
+			(long long)vocab->size);
 	if (!kind_of(vocab->kind))
 		return aur_fail(AUR_INPUT, "vocabulary: tokenizer '%s' is not known to this program", vocab->kind);
 	if (!aur_clean_known(vocab->clean))
@@ -156,51 +127,36 @@ const struct aur_vocab *aur_tokenizer_vocab(const struct aur_tokenizer *tokenize
 	return &tokenizer->vocab;
 }
 
-/* ---- text in, numbers out ---- */
-
-static aur_status lower_in_place(struct aur_text *text, char **owned)
+const struct aur_word_figures *aur_tokenizer_figures(const struct aur_tokenizer *tokenizer)
 {
-	char *lower;
-	size_t bytes;
-	AUR_TRY(aur_unicode_lower(text->bytes, text->size, &lower, &bytes));
-	free(*owned);
-	*owned = lower;
-	*text = (struct aur_text){lower, bytes};
-	return AUR_OK;
+	return &tokenizer->figures;
 }
 
-aur_status aur_text_normalise(
-	const char *clean, int lowercase, struct aur_text text, struct aur_text *normal, char **owned)
+/* ---- text in, numbers out ---- */
+
+static aur_status encode_counted(struct aur_encoder *encoder, struct aur_ids *ids)
 {
-	const int64_t wrong = aur_utf8_check(text.bytes, text.size);
-	if (wrong >= 0)
-		return aur_fail(AUR_INPUT, "not UTF-8 at byte %lld (convert it, for example with iconv)", (long long)wrong);
-	*owned = NULL;
-	*normal = text;
-	if (strcmp(clean, "basic") == 0) {
-		AUR_TRY(aur_clean(clean, text.bytes, text.size, owned, &normal->size));
-		normal->bytes = *owned;
-	}
-	if (!lowercase)
-		return AUR_OK;
-	const aur_status status = lower_in_place(normal, owned);
-	if (status != AUR_OK)
-		free(*owned);
-	return status;
+	int64_t tokens;
+	AUR_TRY(aur_encoder_count(encoder, 0, &tokens));
+	ids->ids = malloc((size_t)(tokens > 0 ? tokens : 1) * sizeof *ids->ids);
+	if (!ids->ids)
+		return aur_fail(AUR_MEMORY, "no memory for %lld tokens", (long long)tokens);
+	AUR_TRY(aur_encoder_next(encoder, sizeof *ids->ids, tokens, ids->ids, &ids->count));
+	AUR_TRY(aur_encoder_finish(encoder));
+	ids->unknown = aur_encoder_unknown(encoder);
+	snprintf(ids->first_unknown, sizeof ids->first_unknown, "%s", aur_encoder_first_unknown(encoder));
+	return AUR_OK;
 }
 
 aur_status aur_tokenizer_encode(
 	const struct aur_tokenizer *tokenizer, const char *text, size_t bytes, struct aur_ids *ids)
 {
-	const struct aur_vocab *vocab = &tokenizer->vocab;
-	struct aur_text normal;
-	char *owned;
-	AUR_TRY(aur_text_normalise(vocab->clean, vocab->lowercase, (struct aur_text){text, bytes}, &normal, &owned));
-	const aur_status status = tokenizer->ops->encode(vocab, tokenizer->lookup, normal, ids);
-	free(owned);
-	if (status == AUR_OK)
-		trim_ids(ids);
-	else
+	const struct aur_text one = {text, bytes};
+	struct aur_encoder *encoder;
+	AUR_TRY(aur_encoder_create(tokenizer, &one, 1, &encoder));
+	const aur_status status = encode_counted(encoder, ids);
+	aur_encoder_destroy(&encoder);
+	if (status != AUR_OK)
 		aur_ids_clear(ids);
 	return status;
 }
@@ -267,52 +223,22 @@ static void describe(const struct aur_tokenizer_options *options, struct aur_voc
 	vocab->lowercase = options->lowercase || original_words;
 }
 
-aur_status aur_texts_normalise(
-	const char *clean, int lowercase, const struct aur_text *texts, int64_t n, struct aur_text **normal, char ***owned)
-{
-	aur_status status = AUR_OK;
-	*normal = calloc((size_t)n + 1, sizeof **normal);
-	*owned = calloc((size_t)n + 1, sizeof **owned);
-	if (!*normal || !*owned) {
-		status = aur_fail(AUR_MEMORY, "no memory for %lld texts", (long long)n);
-		goto cleanup;
-	}
-	for (int64_t i = 0; i < n; i++) {
-		char *one = NULL;
-		AUR_TRY_CLEANUP(aur_text_normalise(clean, lowercase, texts[i], &(*normal)[i], &one));
-		(*owned)[i] = one;
-	}
-	return AUR_OK;
-cleanup:
-	aur_texts_free(n, normal, owned);
-	return status;
-}
-
-void aur_texts_free(int64_t n, struct aur_text **normal, char ***owned)
-{
-	for (int64_t i = 0; *owned && i < n; i++)
-		free((*owned)[i]);
-	free(*owned);
-	free(*normal);
-	*owned = NULL;
-	*normal = NULL;
-}
-
 aur_status aur_tokenizer_train_texts(const struct aur_tokenizer_options *options, const struct aur_text *texts,
 	int64_t n_texts, struct aur_tokenizer **tokenizer)
 {
 	AUR_TRY(aur_tokenizer_options_check(options));
+	AUR_TRY(aur_texts_check(texts, n_texts));
 	struct aur_vocab vocab = {0};
-	struct aur_text *normal;
-	char **owned;
+	struct aur_word_figures figures = {0};
 	describe(options, &vocab);
-	AUR_TRY(aur_texts_normalise(vocab.clean, vocab.lowercase, texts, n_texts, &normal, &owned));
-	const aur_status status = kind_of(options->kind)->train(normal, n_texts, options->min_count, &vocab);
-	aur_texts_free(n_texts, &normal, &owned);
-	if (status == AUR_OK)
-		return create_from(&vocab, tokenizer);
-	aur_vocab_clear(&vocab);
-	return status;
+	const aur_status status = kind_of(options->kind)->train(texts, n_texts, options->min_count, &vocab, &figures);
+	if (status != AUR_OK) {
+		aur_vocab_clear(&vocab);
+		return status;
+	}
+	AUR_TRY(create_from(&vocab, tokenizer));
+	(*tokenizer)->figures = figures;
+	return AUR_OK;
 }
 
 aur_status aur_tokenizer_train(

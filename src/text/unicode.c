@@ -20,17 +20,19 @@ static int in_ranges(uint32_t code, const struct code_range *ranges, size_t n)
 
 #define IN_RANGES(code, ranges) in_ranges(code, ranges, sizeof(ranges) / sizeof *(ranges))
 
+static int is_ascii(const char *eight)
+{
+	uint64_t bits;
+	memcpy(&bits, eight, sizeof bits);
+	return (bits & 0x8080808080808080u) == 0;
+}
+
 int64_t aur_utf8_check(const char *text, size_t bytes)
 {
 	size_t at = 0;
 	while (at < bytes) {
-		uint64_t eight;
-		while (bytes - at >= sizeof eight) {
-			memcpy(&eight, text + at, sizeof eight);
-			if (eight & 0x8080808080808080u)
-				break;
-			at += sizeof eight;
-		}
+		while (bytes - at >= 8 && is_ascii(text + at))
+			at += 8;
 		if (at == bytes)
 			break;
 		if ((unsigned char)text[at] < 0x80) {
@@ -58,11 +60,32 @@ static int continues(char byte)
 	return ((unsigned char)byte & 0xc0) == 0x80;
 }
 
+/* Sums of at most 255 fit a byte, so that sixteen bytes and more are counted at once. */
+enum { COUNT_RUN = 255 };
+
 int64_t aur_utf8_count(const char *text, size_t bytes)
 {
 	int64_t count = 0;
-	for (size_t i = 0; i < bytes; i++)
-		count += !continues(text[i]);
+	for (size_t at = 0; at < bytes; at += COUNT_RUN) {
+		const size_t run = bytes - at < COUNT_RUN ? bytes - at : COUNT_RUN;
+		uint8_t here = 0;
+		for (size_t i = 0; i < run; i++)
+			here = (uint8_t)(here + !continues(text[at + i]));
+		count += here;
+	}
+	return count;
+}
+
+int64_t aur_byte_count(const char *text, size_t bytes, char byte)
+{
+	int64_t count = 0;
+	for (size_t at = 0; at < bytes; at += COUNT_RUN) {
+		const size_t run = bytes - at < COUNT_RUN ? bytes - at : COUNT_RUN;
+		uint8_t here = 0;
+		for (size_t i = 0; i < run; i++)
+			here = (uint8_t)(here + (text[at + i] == byte));
+		count += here;
+	}
 	return count;
 }
 
@@ -168,28 +191,44 @@ static size_t put_lower(const char *text, const char *at, const char *next, cons
 	return aur_utf8_put((uint32_t)utf8proc_tolower((utf8proc_int32_t)code), out);
 }
 
-aur_status aur_unicode_lower(const char *text, size_t bytes, char **lower, size_t *lower_bytes)
+static char lower_of(char byte)
+{
+	return (char)(byte + (byte >= 'A' && byte <= 'Z' ? 'a' - 'A' : 0));
+}
+
+/* Lower case up to the first byte that is not ASCII, eight bytes at a time where there are so many. */
+static size_t lower_ascii(const char *at, const char *end, char *out)
+{
+	const size_t bytes = (size_t)(end - at);
+	size_t i = 0;
+	for (; bytes - i >= 8 && is_ascii(at + i); i += 8)
+		for (size_t j = i; j < i + 8; j++)
+			out[j] = lower_of(at[j]);
+	for (; i < bytes && (unsigned char)at[i] < 0x80; i++)
+		out[i] = lower_of(at[i]);
+	return i;
+}
+
+size_t aur_unicode_lower_room(size_t bytes)
 {
 	/* No code point of n bytes has a lower case of more than 3/2 n: the longest growth is from two bytes to three. */
-	char *out = malloc(bytes + bytes / 2 + 1);
-	if (!out)
-		return aur_fail(AUR_MEMORY, "no memory for %zu bytes of text in lower case", bytes + bytes / 2 + 1);
+	return bytes + bytes / 2;
+}
+
+size_t aur_unicode_lower(const char *text, size_t bytes, char *lower)
+{
 	const char *end = text + bytes;
 	size_t used = 0;
 	for (const char *at = text; at < end;) {
-		const unsigned char byte = (unsigned char)*at;
-		if (byte < 0x80) {
-			out[used++] = (char)(byte + (byte >= 'A' && byte <= 'Z' ? 'a' - 'A' : 0));
-			at++;
-			continue;
-		}
+		const size_t ascii = lower_ascii(at, end, lower + used);
+		at += ascii;
+		used += ascii;
+		if (at == end)
+			break;
 		const char *next = at;
 		aur_utf8_next(&next);
-		used += put_lower(text, at, next, end, out + used);
+		used += put_lower(text, at, next, end, lower + used);
 		at = next;
 	}
-	out[used] = '\0';
-	*lower = out;
-	*lower_bytes = used;
-	return AUR_OK;
+	return used;
 }

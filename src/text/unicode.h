@@ -1,8 +1,6 @@
 #ifndef AUR_TEXT_UNICODE_H
 #define AUR_TEXT_UNICODE_H
 
-#include "core/status.h"
-
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +33,9 @@ size_t aur_utf8_put(uint32_t code, char *bytes);
 /* How many code points the text has. */
 int64_t aur_utf8_count(const char *text, size_t bytes);
 
+/* How often the byte occurs in the text. */
+int64_t aur_byte_count(const char *text, size_t bytes, char byte);
+
 /* The length of the longest beginning of at most `limit` bytes that ends between code points. */
 size_t aur_utf8_cut(const char *text, size_t bytes, size_t limit);
 
@@ -52,7 +53,9 @@ static inline int aur_unicode_is_space(uint32_t code)
 int aur_unicode_is_digit(uint32_t code);
 
 /* The text in lower case by Unicode's full mapping: capital sigma at the end of a word becomes the final one, capital I
- * with a dot two code points. *lower is new and terminated; the caller frees it. AUR_MEMORY. */
-aur_status aur_unicode_lower(const char *text, size_t bytes, char **lower, size_t *lower_bytes);
+ * with a dot two code points. Writes to `lower`, which has room for aur_unicode_lower_room(bytes), and returns how many
+ * bytes. */
+size_t aur_unicode_lower(const char *text, size_t bytes, char *lower);
+size_t aur_unicode_lower_room(size_t bytes);
 
 #endif

@@ -1,12 +1,10 @@
 #include "internal.h"
+#include "slices.h"
 #include "unicode.h"
 #include "words.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 static const char unknown_word[] = "<unk>";
 
@@ -27,7 +25,7 @@ static int is_kept(const struct aur_word *word, int64_t min_count, int original)
 	return !is_unknown && word->count >= min_count;
 }
 
-static aur_status keep_words(const struct aur_word_counts *counts, int64_t min_count, struct aur_vocab *vocab)
+static aur_status keep_words(const struct aur_words *counts, int64_t min_count, struct aur_vocab *vocab)
 {
 	const int original = is_original(vocab);
 	int64_t n = 0;
@@ -50,67 +48,62 @@ static aur_status keep_words(const struct aur_word_counts *counts, int64_t min_c
 	return AUR_OK;
 }
 
-static aur_status word_train(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab)
+static aur_status count_texts(
+	const struct aur_text *texts, int64_t n, const struct aur_vocab *vocab, struct aur_words *counts)
 {
-	struct aur_word_counts counts;
-	AUR_TRY(aur_words_count(texts, n, &counts));
-	const aur_status status = keep_words(&counts, min_count, vocab);
+	struct aur_slices slices = {0};
+	struct aur_text slice;
+	aur_status status = AUR_OK;
+	for (int64_t i = 0; i < n && status == AUR_OK; i++) {
+		aur_slices_begin(&slices, vocab, texts[i]);
+		while ((status = aur_slices_next(&slices, &slice)) == AUR_OK && slice.size > 0)
+			AUR_TRY_CLEANUP(aur_words_count(counts, slice));
+	}
+cleanup:
+	aur_slices_clear(&slices);
+	return status;
+}
+
+static aur_status word_train(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab,
+	struct aur_word_figures *figures)
+{
+	struct aur_words counts = {0};
+	aur_status status = count_texts(texts, n, vocab, &counts);
+	if (status == AUR_OK) {
+		aur_words_sort(&counts);
+		aur_word_figures_make(&counts, figures);
+		status = keep_words(&counts, min_count, vocab);
+	}
 	aur_words_clear(&counts);
 	return status;
 }
 
 /* ---- looking up ---- */
 
-struct word_entry {
-	int32_t id;
-	UT_hash_handle hh;
-};
-
-struct word_lookup {
-	struct word_entry *table;
-	struct word_entry *entries; /* [vocabulary]; keys are borrowed from the vocabulary */
-};
-
 static void word_close(void *lookup)
 {
-	struct word_lookup *words = lookup;
-	if (!words)
-		return;
-	HASH_CLEAR(hh, words->table);
-	free(words->entries);
+	struct aur_words *words = lookup;
+	if (words)
+		aur_words_clear(words);
 	free(words);
 }
 
-static int32_t find_word(const struct word_lookup *words, struct aur_text word)
-{
-	const struct word_entry *entry;
-	HASH_FIND(hh, words->table, word.bytes, word.size, entry);
-	return entry ? entry->id : -1;
-}
-
-static aur_status add_word(struct word_lookup *words, struct aur_text word, int64_t id)
+/* Words are added in the order of their numbers, which so are their indices. */
+static aur_status add_word(struct aur_words *words, struct aur_text word, int64_t id)
 {
 	if (word.size == 0 || aur_utf8_check(word.bytes, word.size) >= 0)
 		return aur_fail(AUR_INPUT, "vocabulary: token %lld is no word", (long long)id);
-	if (find_word(words, word) >= 0)
+	if (aur_words_find(words, word) >= 0)
 		return aur_fail(AUR_INPUT, "vocabulary: token %lld is there twice", (long long)id);
-	struct word_entry *entry = &words->entries[id];
-	entry->id = (int32_t)id;
-	HASH_ADD_KEYPTR(hh, words->table, word.bytes, word.size, entry);
-	return entry->hh.tbl ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for the table of words");
+	return aur_words_add(words, word);
 }
 
 static aur_status word_open(const struct aur_vocab *vocab, void **lookup)
 {
 	aur_status status = AUR_OK;
-	struct word_lookup *words = calloc(1, sizeof *words);
+	struct aur_words *words = calloc(1, sizeof *words);
 	if (!words)
 		return aur_fail(AUR_MEMORY, "no memory for the table of words");
-	words->entries = calloc((size_t)vocab->size, sizeof *words->entries);
-	if (!words->entries) {
-		status = aur_fail(AUR_MEMORY, "no memory for the table of words");
-		goto cleanup;
-	}
 	for (int64_t id = 0; id < vocab->size; id++)
 		AUR_TRY_CLEANUP(add_word(words, aur_vocab_token(vocab, id), id));
 	*lookup = words;
@@ -120,23 +113,41 @@ cleanup:
 	return status;
 }
 
-static aur_status word_encode(
-	const struct aur_vocab *vocab, const void *lookup, struct aur_text text, struct aur_ids *ids)
+typedef int next_piece(const char **at, const char *end, struct aur_text *piece);
+
+static next_piece *splitter(const struct aur_vocab *vocab)
 {
-	int (*next)(const char **, const char *, struct aur_text *) =
-		is_original(vocab) ? aur_words_next_spaced : aur_words_next;
-	/* Every piece but the last is followed by a byte of white space. */
-	AUR_TRY(aur_ids_reserve(ids, (int64_t)(text.size / 2 + 1)));
-	const char *at = text.bytes, *end = at + text.size;
+	return is_original(vocab) ? aur_words_next_spaced : aur_words_next;
+}
+
+/* Without an unknown token pieces are dropped, and only those in the vocabulary count. */
+static int64_t word_count(const struct aur_vocab *vocab, const void *lookup, struct aur_text slice)
+{
+	next_piece *next = splitter(vocab);
+	const char *at = slice.bytes, *end = at + slice.size;
 	struct aur_text piece;
-	while (next(&at, end, &piece)) {
-		const int32_t id = find_word(lookup, piece);
+	int64_t count = 0;
+	while (next(&at, end, &piece))
+		count += vocab->unknown >= 0 || aur_words_find(lookup, piece) >= 0;
+	return count;
+}
+
+static void word_encode(
+	const struct aur_vocab *vocab, const void *lookup, const char **at, const char *end, struct aur_output *output)
+{
+	next_piece *next = splitter(vocab);
+	while (output->count < output->room) {
+		struct aur_text piece;
+		if (!next(at, end, &piece)) {
+			*at = end;
+			return;
+		}
+		const int64_t id = aur_words_find(lookup, piece);
 		if (id >= 0)
-			ids->ids[ids->count++] = id;
+			aur_output_put(output, id);
 		else
-			aur_ids_add_unknown(ids, vocab, piece);
+			aur_output_unknown(output, vocab, piece);
 	}
-	return AUR_OK;
 }
 
 const struct aur_tokenizer_ops aur_tokenizer_word = {
@@ -145,5 +156,6 @@ const struct aur_tokenizer_ops aur_tokenizer_word = {
 	.train = word_train,
 	.open = word_open,
 	.close = word_close,
+	.count = word_count,
 	.encode = word_encode,
 };

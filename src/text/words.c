@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 int aur_words_next(const char **at, const char *end, struct aur_text *word)
 {
 	const char *next = *at;
@@ -48,81 +45,149 @@ int aur_word_has_digit(struct aur_text word)
 	return 0;
 }
 
-/* ---- counting ---- */
-
-struct entry {
-	struct aur_word word;
-	UT_hash_handle hh;
-};
-
-static void free_table(struct entry *table)
+static int compare_texts(struct aur_text a, struct aur_text b)
 {
-	struct entry *entry, *next;
-	HASH_ITER(hh, table, entry, next)
-	{
-		HASH_DEL(table, entry);
-		free(entry);
-	}
-}
-
-static aur_status count_word(struct entry **table, struct aur_text word)
-{
-	struct entry *entry;
-	HASH_FIND(hh, *table, word.bytes, word.size, entry);
-	if (entry) {
-		entry->word.count++;
-		return AUR_OK;
-	}
-	entry = calloc(1, sizeof *entry);
-	if (!entry)
-		return aur_fail(AUR_MEMORY, "no memory for the words of the text");
-	entry->word = (struct aur_word){word, 1};
-	HASH_ADD_KEYPTR(hh, *table, entry->word.text.bytes, entry->word.text.size, entry);
-	if (entry->hh.tbl)
-		return AUR_OK;
-	free(entry);
-	return aur_fail(AUR_MEMORY, "no memory for the words of the text");
-}
-
-static int compare_words(const void *left, const void *right)
-{
-	const struct aur_text a = ((const struct aur_word *)left)->text, b = ((const struct aur_word *)right)->text;
 	const int order = memcmp(a.bytes, b.bytes, a.size < b.size ? a.size : b.size);
 	return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-static aur_status sorted_words(struct entry *table, struct aur_word_counts *counts)
+/* ---- sets of words ---- */
+
+enum { FIRST_ROOM = 1024, WORDS_MAX = INT32_MAX };
+
+static uint64_t mix(uint64_t hash, uint64_t value)
 {
-	const size_t n = HASH_COUNT(table);
-	counts->words = calloc(n > 0 ? n : 1, sizeof *counts->words);
-	if (!counts->words)
-		return aur_fail(AUR_MEMORY, "no memory for %zu words", n);
-	struct entry *entry, *next;
-	HASH_ITER(hh, table, entry, next)
-	counts->words[counts->n++] = entry->word;
-	qsort(counts->words, n, sizeof *counts->words, compare_words);
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+	return hash ^ hash >> 29;
+}
+
+/* Eight bytes at a time; the last ones one by one, since a copy of unknown length costs more than they do. */
+static uint64_t hash_of(struct aur_text word)
+{
+	uint64_t hash = word.size, value;
+	size_t at = 0;
+	for (; word.size - at >= sizeof value; at += sizeof value) {
+		memcpy(&value, word.bytes + at, sizeof value);
+		hash = mix(hash, value);
+	}
+	value = 0;
+	for (; at < word.size; at++)
+		value = value << 8 | (unsigned char)word.bytes[at];
+	return mix(mix(hash, value), 0);
+}
+
+/* The slot that holds the word, or the free one where it belongs. */
+static size_t slot_of(const struct aur_words *words, struct aur_text text, uint64_t hash)
+{
+	const size_t mask = words->n_slots - 1;
+	size_t slot = hash & mask;
+	for (; words->slots[slot] != 0; slot = (slot + 1) & mask) {
+		const struct aur_word *word = &words->words[words->slots[slot] - 1];
+		if (word->hash == hash && word->text.size == text.size && memcmp(word->text.bytes, text.bytes, text.size) == 0)
+			break;
+	}
+	return slot;
+}
+
+int64_t aur_words_find(const struct aur_words *words, struct aur_text word)
+{
+	return words->n > 0 ? (int64_t)words->slots[slot_of(words, word, hash_of(word))] - 1 : -1;
+}
+
+/* At most half of the slots are taken. */
+static aur_status grow(struct aur_words *words)
+{
+	const int64_t room = words->room > 0 ? 2 * words->room : FIRST_ROOM;
+	struct aur_word *grown = room <= WORDS_MAX ? realloc(words->words, (size_t)room * sizeof *grown) : NULL;
+	if (grown)
+		words->words = grown;
+	uint32_t *slots = grown ? calloc(2 * (size_t)room, sizeof *slots) : NULL;
+	if (!slots)
+		return aur_fail(AUR_MEMORY, "no memory for %lld words", (long long)room);
+	free(words->slots);
+	words->slots = slots;
+	words->n_slots = 2 * (size_t)room;
+	words->room = room;
+	for (int64_t i = 0; i < words->n; i++)
+		slots[slot_of(words, grown[i].text, grown[i].hash)] = (uint32_t)(i + 1);
 	return AUR_OK;
 }
 
-aur_status aur_words_count(const struct aur_text *texts, int64_t n, struct aur_word_counts *counts)
+static aur_status add_hashed(struct aur_words *words, struct aur_text text, uint64_t hash)
 {
-	struct entry *table = NULL;
-	aur_status status = AUR_OK;
-	*counts = (struct aur_word_counts){0};
-	for (int64_t i = 0; i < n; i++) {
-		const char *at = texts[i].bytes, *end = at + texts[i].size;
-		struct aur_text word;
-		while (aur_words_next(&at, end, &word))
-			AUR_TRY_CLEANUP(count_word(&table, word));
-	}
-	status = sorted_words(table, counts);
-cleanup:
-	free_table(table);
-	return status;
+	if (words->n == words->room)
+		AUR_TRY(grow(words));
+	words->words[words->n++] = (struct aur_word){text, hash, 0};
+	words->slots[slot_of(words, text, hash)] = (uint32_t)words->n;
+	return AUR_OK;
 }
 
-void aur_words_clear(struct aur_word_counts *counts)
+aur_status aur_words_add(struct aur_words *words, struct aur_text word)
 {
-	free(counts->words);
-	*counts = (struct aur_word_counts){0};
+	return add_hashed(words, word, hash_of(word));
+}
+
+/* ---- counting ---- */
+
+enum { BLOCK_BYTES = 64 << 10 };
+
+struct aur_word_block {
+	struct aur_word_block *next;
+	size_t used, room;
+	char bytes[];
+};
+
+static aur_status copy_word(struct aur_words *words, struct aur_text *word)
+{
+	struct aur_word_block *block = words->blocks;
+	if (!block || block->room - block->used < word->size) {
+		const size_t room = word->size > BLOCK_BYTES ? word->size : BLOCK_BYTES;
+		block = malloc(sizeof *block + room);
+		if (!block)
+			return aur_fail(AUR_MEMORY, "no memory for the words of the text");
+		*block = (struct aur_word_block){.next = words->blocks, .room = room};
+		words->blocks = block;
+	}
+	word->bytes = memcpy(block->bytes + block->used, word->bytes, word->size);
+	block->used += word->size;
+	return AUR_OK;
+}
+
+aur_status aur_words_count(struct aur_words *words, struct aur_text slice)
+{
+	const char *at = slice.bytes, *end = at + slice.size;
+	struct aur_text word;
+	while (aur_words_next(&at, end, &word)) {
+		const uint64_t hash = hash_of(word);
+		int64_t index = words->n > 0 ? (int64_t)words->slots[slot_of(words, word, hash)] - 1 : -1;
+		if (index < 0) {
+			index = words->n;
+			AUR_TRY(copy_word(words, &word));
+			AUR_TRY(add_hashed(words, word, hash));
+		}
+		words->words[index].count++;
+	}
+	return AUR_OK;
+}
+
+static int compare_words(const void *left, const void *right)
+{
+	return compare_texts(((const struct aur_word *)left)->text, ((const struct aur_word *)right)->text);
+}
+
+void aur_words_sort(struct aur_words *words)
+{
+	if (words->n > 0)
+		qsort(words->words, (size_t)words->n, sizeof *words->words, compare_words);
+}
+
+void aur_words_clear(struct aur_words *words)
+{
+	for (struct aur_word_block *block = words->blocks, *next; block; block = next) {
+		next = block->next;
+		free(block);
+	}
+	free(words->words);
+	free(words->slots);
+	*words = (struct aur_words){0};
 }

@@ -3,7 +3,7 @@
 
 #include "text/tokenizer.h"
 
-/* Words of a text, and how often each occurs. */
+/* Words of a text, and sets of words. */
 
 /* The next piece between white space (Unicode's). 0 at the end of the text. */
 int aur_words_next(const char **at, const char *end, struct aur_text *word);
@@ -16,17 +16,34 @@ int aur_word_has_digit(struct aur_text word);
 
 struct aur_word {
 	struct aur_text text;
+	uint64_t hash;
 	int64_t count;
 };
 
-/* Distinct words, sorted by bytes, which is by code point in UTF-8. */
-struct aur_word_counts {
-	struct aur_word *words; /* owned; their texts are borrowed from the texts that were counted */
-	int64_t n;
+/* Distinct words in the order in which they came, found by an open hash table. Zeroed, it is empty. */
+struct aur_words {
+	struct aur_word *words; /* owned [n], room for more */
+	int64_t n, room;
+	uint32_t *slots; /* owned [n_slots], a power of two: the word's index + 1; 0: free */
+	size_t n_slots;
+	struct aur_word_block *blocks; /* owned: bytes of words that were copied */
 };
 
-/* Counts the white-space separated words of the texts, which must live as long as the result. AUR_MEMORY. */
-aur_status aur_words_count(const struct aur_text *texts, int64_t n, struct aur_word_counts *counts);
-void aur_words_clear(struct aur_word_counts *counts);
+/* The word's index, or -1. */
+int64_t aur_words_find(const struct aur_words *words, struct aur_text word);
+
+/* Adds a word that is not there; its text is borrowed. AUR_MEMORY. */
+aur_status aur_words_add(struct aur_words *words, struct aur_text word);
+
+/* Counts the white-space separated words of a slice of text; new ones are copied. AUR_MEMORY. */
+aur_status aur_words_count(struct aur_words *words, struct aur_text slice);
+
+/* Sorts by bytes, which is by code point in UTF-8. The words are no longer found. */
+void aur_words_sort(struct aur_words *words);
+
+/* What there is to say of words that are counted and sorted. */
+void aur_word_figures_make(const struct aur_words *counts, struct aur_word_figures *figures);
+
+void aur_words_clear(struct aur_words *words);
 
 #endif

@@ -80,6 +80,7 @@ static aur_status run_group(struct aur_evaluator *evaluator, const struct aur_ev
 		.batch = count,
 		.positions = evaluate->positions,
 		.weights = evaluate->weights,
+		.compute_weights = evaluate->compute_weights,
 		.loss = evaluator->loss,
 	};
 	AUR_TRY(aur_model_run(evaluate->workspace, &micro));

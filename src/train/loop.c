@@ -3,10 +3,13 @@
 #include "core/build_info.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/process.h"
 #include "io/file.h"
 #include "train/model_file.h"
+#include "train/precision.h"
 #include "train/signals.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +40,12 @@ static aur_status open_log(struct aur_run *run)
 	AUR_TRY(write_config(run));
 	AUR_TRY(aur_run_path(run->options->run, "log.jsonl", path, sizeof path));
 	AUR_TRY(aur_metrics_open(path, &run->metrics));
-	aur_info("%d rank%s of %d thread%s, %s, %s reduction", run->comm->size, run->comm->size > 1 ? "s" : "",
-		run->threads.threads, run->threads.threads > 1 ? "s" : "", run->backend->variant,
+	const char *precision = aur_dtype_name(run->trainer->compute);
+	aur_info("%d rank%s of %d thread%s, %s, %s, %s reduction", run->comm->size, run->comm->size > 1 ? "s" : "",
+		run->threads.threads, run->threads.threads > 1 ? "s" : "", run->backend->variant, precision,
 		run->config.train.reduction == AUR_REDUCTION_EXACT ? "exact" : "fast");
 	return aur_metrics_write_start(run->metrics, run->trainer->step, run->comm->size, run->threads.threads,
-		aur_model_parameters(run->model)->elements, AUR_VERSION " " AUR_COMMIT, run->backend->variant);
+		aur_model_parameters(run->model)->elements, AUR_VERSION " " AUR_COMMIT, run->backend->variant, precision);
 }
 
 static aur_status start_loader(struct aur_run *run)
@@ -145,6 +149,7 @@ static aur_status say_end(struct aur_run *run, int stopped)
 	if (run->comm->rank != 0)
 		return AUR_OK;
 	const char *reason = end_reason(run, stopped);
+	aur_info("memory was %.1f MB at most", (double)aur_process_peak() * 1e-6);
 	if (stopped)
 		aur_info("stopped at step %lld (%s) after a checkpoint: %s goes on from there", (long long)run->trainer->step,
 			reason, run->options->resume == AUR_RESUME_AUTO ? "the same command" : "the same command without --resume");
@@ -199,6 +204,18 @@ static aur_status run_steps(struct aur_run *run, int *stopped)
 	return AUR_OK;
 }
 
+/* Some time after the first measurement, which setting up made. Its memory goes back to the system, so that it does not
+ * count on top of the run's. */
+static aur_status measure_again(struct aur_run *run)
+{
+	AUR_TRY(aur_run_measure_ceiling(run));
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+	aur_info("ceiling: %.1f GFLOP/s in matrix products on all ranks, measured now", run->ceiling * 1e-9);
+	return AUR_OK;
+}
+
 static aur_status train(struct aur_run *run)
 {
 	int stopped = 0;
@@ -208,7 +225,9 @@ static aur_status train(struct aur_run *run)
 	if (run->trainer->step >= last_step(run))
 		return aur_comm_agree(run->comm, end_at_once(run));
 	AUR_TRY(aur_comm_agree(run->comm, open_log(run)));
-	if (run->trainer->step == 0)
+	AUR_TRY(measure_again(run));
+	/* Of synthetic tokens nothing can be learned: their curve needs no beginning. */
+	if (run->trainer->step == 0 && !aur_dataset_is_synthetic(run->dataset))
 		AUR_TRY(aur_run_evaluate(run));
 	AUR_TRY(aur_comm_agree(run->comm, start_loader(run)));
 	run->started_s = aur_clock_s();

@@ -2,6 +2,8 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "train/ceiling.h"
+#include "train/precision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@ static aur_status evaluate_split(struct aur_run *run, enum aur_split split, stru
 		.dataset = run->eval_dataset,
 		.split = split,
 		.weights = run->trainer->weights,
+		.compute_weights = run->trainer->compute_weights,
 		.positions = run->config.model.block_size,
 		.batch = run->config.train.micro_batch_size,
 		.windows = run->eval_windows,
@@ -59,6 +62,30 @@ aur_status aur_run_evaluate(struct aur_run *run)
 	return AUR_OK;
 }
 
+/* On all ranks at the same time, as they will compute, and for a moment only: a core that another program has just then
+ * makes a low ceiling, so it is called at two places of the start, and a rank's best counts. */
+aur_status aur_run_measure_ceiling(struct aur_run *run)
+{
+	const double moment_s = 0.05;
+	struct aur_ceiling *ceiling = NULL;
+	aur_status status = aur_ceiling_open(run->backend, aur_precision_of(&run->config, run->backend), &ceiling);
+	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, status));
+	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, aur_ceiling_run(ceiling, moment_s, &run->own_ceiling)));
+	double all = run->own_ceiling;
+	AUR_TRY_CLEANUP(run->comm->ops->all_reduce(run->comm, &all, 1, AUR_COMM_SUM));
+	run->ceiling = all;
+cleanup:
+	aur_ceiling_close(&ceiling);
+	return status;
+}
+
+/* The share of it that a training of so many tokens a second uses. */
+static double of_ceiling(const struct aur_run *run, double tokens_per_s)
+{
+	const double flops = aur_model_flops_per_token(run->model, run->config.model.block_size);
+	return run->ceiling > 0 ? flops * tokens_per_s / run->ceiling : NAN;
+}
+
 /* "1:02:03" or "2:03" */
 static void duration_text(double seconds, char *text, size_t bytes)
 {
@@ -80,6 +107,7 @@ static struct aur_metrics_step metrics_of(
 		.learning_rate = result->learning_rate,
 		.tokens = run->trainer->step * step_tokens,
 		.tokens_per_s = tokens_per_s,
+		.of_ceiling = of_ceiling(run, tokens_per_s),
 		.ms_step = result->times.step_s * 1e3,
 		.ms_data = result->times.data_s * 1e3,
 		.ms_forward = result->times.forward_s * 1e3,
@@ -97,9 +125,11 @@ aur_status aur_run_log_step(struct aur_run *run, const struct aur_step_result *r
 	const double step_tokens = (double)(run->config.train.batch_size * run->config.model.block_size);
 	char eta[32];
 	duration_text((double)(steps - step) * step_tokens / (tokens_per_s > 0 ? tokens_per_s : 1), eta, sizeof eta);
-	aur_info("step %lld/%lld | loss %.4f | norm %.3f | lr %.2e | %.1f ms | %.0f tokens/s | ETA %s%s", (long long)step,
-		(long long)steps, result->loss, result->grad_norm, result->learning_rate, step_tokens / tokens_per_s * 1e3,
-		tokens_per_s, eta, result->skipped ? " | skipped: the gradient is not finite" : "");
+	aur_info(
+		"step %lld/%lld | loss %.4f | norm %.3f | lr %.2e | %.1f ms | %.0f tokens/s | %.0f%% of ceiling | ETA %s%s",
+		(long long)step, (long long)steps, result->loss, result->grad_norm, result->learning_rate,
+		step_tokens / tokens_per_s * 1e3, tokens_per_s, 100 * of_ceiling(run, tokens_per_s), eta,
+		result->skipped ? " | skipped: the gradient is not finite" : "");
 	const struct aur_metrics_step metrics = metrics_of(run, result, tokens_per_s);
 	AUR_TRY(aur_history_add_step(&run->history, step, result->loss));
 	return aur_run_judge_log(run, aur_metrics_write_step(run->metrics, &metrics));

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "io/file.h"
 #include "train/model_file.h"
+#include "train/precision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -151,9 +152,11 @@ static aur_status check_resume(const struct aur_run *run, const struct aur_check
 			"%s: was trained on another dataset (give that one with --data, or start a new --run "
 			"with --from)",
 			aur_checkpoint_path(checkpoint));
-	if (strcmp(meta->variant, run->backend->variant) != 0)
+	char variant[AUR_VARIANT];
+	aur_precision_variant(&run->config, run->backend, variant);
+	if (strcmp(meta->variant, variant) != 0)
 		aur_warn("the checkpoint was written with %s, this is %s: the run goes on, but not with the same bits",
-			meta->variant, run->backend->variant);
+			meta->variant, variant);
 	return AUR_OK;
 }
 
@@ -287,17 +290,14 @@ cleanup:
 /* Rank 0's numbers are everyone's: a different mathematical library on another node changes nothing. */
 static aur_status initialise(struct aur_run *run)
 {
-	const struct aur_parameters *parameters = aur_model_parameters(run->model);
-	float *weights = malloc((size_t)parameters->count * sizeof *weights);
-	aur_status status = AUR_OK;
-	if (!weights)
-		status = aur_fail(AUR_MEMORY, "no memory for %lld initial weights", (long long)parameters->count);
-	else if (run->comm->rank == 0)
+	float *weights;
+	aur_status status = aur_state_host_weights(run->trainer, &weights);
+	if (status == AUR_OK && run->comm->rank == 0)
 		aur_model_initialise(run->model, (uint64_t)run->config.train.seed, weights);
 	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, status));
 	status = aur_trainer_set_weights(run->trainer, weights);
 cleanup:
-	free(weights);
+	aur_state_free_weights(run->trainer, &weights);
 	return status;
 }
 

@@ -40,7 +40,10 @@ struct aur_run {
 	int64_t saved_step; /* of the newest checkpoint of this process or the one resumed from; -1 */
 	int64_t first_step; /* this process began with */
 	double started_s;
-	int log_failed; /* rank 0: a line of the log was lost and said to be */
+	int64_t program_bytes; /* memory of this process before the training took its own */
+	double own_ceiling;    /* FLOPs a second of matrix products on this rank, the best seen at the start */
+	double ceiling;        /* the same of all ranks together */
+	int log_failed;        /* rank 0: a line of the log was lost and said to be */
 	/* Optional samples during training: rank 0's own backend, because scratch memory is reserved once for each. */
 	struct aur_backend *sample_backend;
 	struct aur_decoder *decoder;
@@ -65,6 +68,7 @@ aur_status aur_run_save_best(struct aur_run *run);
 aur_status aur_run_judge_log(struct aur_run *run, aur_status status);
 
 /* report.c: evaluation and what is said and logged. Collective but for the log. */
+aur_status aur_run_measure_ceiling(struct aur_run *run);
 aur_status aur_run_evaluate(struct aur_run *run);
 aur_status aur_run_log_step(struct aur_run *run, const struct aur_step_result *result, double tokens_per_s);
 void aur_run_sample(struct aur_run *run);

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "io/file.h"
+#include "train/precision.h"
 
 #include <errno.h>
 #include <math.h>
@@ -25,7 +26,7 @@ static aur_status describe(const struct aur_run *run, struct aur_checkpoint_meta
 	};
 	snprintf(meta->kind, sizeof meta->kind, "checkpoint");
 	snprintf(meta->program, sizeof meta->program, "%s %s", AUR_VERSION, AUR_COMMIT);
-	snprintf(meta->variant, sizeof meta->variant, "%s", run->backend->variant);
+	aur_precision_variant(&run->config, run->backend, meta->variant);
 	aur_clock_text(meta->created, sizeof meta->created);
 	return aur_config_write(&run->stored, &meta->config);
 }

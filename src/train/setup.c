@@ -3,8 +3,11 @@
 #include "core/build_info.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/process.h"
 #include "io/file.h"
+#include "train/memory.h"
 #include "train/model_file.h"
+#include "train/precision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -85,15 +88,17 @@ static aur_status open_data(struct aur_run *run)
 {
 	const struct aur_config *config = &run->config;
 	if (!config->data.train[0])
-		return aur_fail(AUR_USAGE, "data.train: no dataset is given (--data FILE.h5; aurelius prepare makes one)");
-	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, &run->dataset));
-	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, &run->eval_dataset));
+		return aur_fail(AUR_USAGE, "data.train: no dataset is given (--data FILE.h5; aurelius prepare makes one; "
+								   "--data synthetic needs none)");
+	const uint64_t seed = (uint64_t)config->train.seed;
+	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, seed, &run->dataset));
+	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, seed, &run->eval_dataset));
 	return resolve_steps(run);
 }
 
 /* What all ranks must hold alike. */
 struct fingerprint {
-	char program[128], variant[96], config[32], data[32], stop_at[32];
+	char program[128], variant[AUR_VARIANT], config[32], data[32], stop_at[32];
 };
 
 static uint64_t text_hash(const char *text)
@@ -110,7 +115,7 @@ static aur_status take_fingerprint(const struct aur_run *run, struct fingerprint
 	memset(print, 0, sizeof *print);
 	AUR_TRY(aur_config_write(&run->config, &yaml));
 	snprintf(print->program, sizeof print->program, "%s %s", AUR_VERSION, AUR_COMMIT);
-	snprintf(print->variant, sizeof print->variant, "%s", run->backend->variant);
+	aur_precision_variant(&run->config, run->backend, print->variant);
 	snprintf(print->config, sizeof print->config, "%016llx", (unsigned long long)text_hash(yaml));
 	snprintf(print->data, sizeof print->data, "%016llx", (unsigned long long)aur_dataset_hash(run->dataset));
 	snprintf(print->stop_at, sizeof print->stop_at, "%lld", (long long)run->options->stop_at);
@@ -152,7 +157,25 @@ static aur_status create_model(struct aur_run *run)
 	aur_info("model: %s, %lld parameters, vocabulary %lld, windows of %lld tokens",
 		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements,
 		(long long)config.vocab_size, (long long)config.block_size);
+	aur_precision_say(&run->config, run->backend);
 	return aur_trainer_create(&run->config, run->model, run->backend, run->comm, &run->trainer);
+}
+
+static double megabytes(int64_t bytes)
+{
+	return (double)bytes * 1e-6;
+}
+
+/* Every part is known by now but the program's own, which was measured when its libraries had been used once. */
+static void say_memory(const struct aur_run *run)
+{
+	struct aur_memory memory;
+	aur_memory_besides(&run->config, run->model, run->backend, run->comm->size, &memory);
+	const int64_t all = (int64_t)run->trainer->plan.used + run->program_bytes + aur_memory_sum(&memory);
+	aur_info(
+		"memory in all %.1f MB: with the program and its libraries %.1f MB, batches ahead %.1f MB, saving %.1f MB%s",
+		megabytes(all), megabytes(run->program_bytes), megabytes(memory.batches), megabytes(memory.saving),
+		memory.staging > 0 ? ", buckets of the fast reduction" : "");
 }
 
 static aur_status open_sampling(struct aur_run *run)
@@ -191,7 +214,10 @@ aur_status aur_run_open(struct aur_run *run)
 	AUR_TRY(aur_comm_agree(comm, aur_backend_open(backend_name(&run->config), &run->backend)));
 	AUR_TRY(aur_comm_agree(comm, open_data(run)));
 	AUR_TRY(compare_ranks(run));
+	AUR_TRY(aur_run_measure_ceiling(run));
+	run->program_bytes = aur_process_resident();
 	AUR_TRY(aur_comm_agree(comm, create_model(run)));
+	say_memory(run);
 	AUR_TRY(aur_comm_agree(comm, plan_evaluation(run)));
 	return aur_comm_agree(comm, open_sampling(run));
 }

@@ -19,7 +19,8 @@ static struct overlap overlap_of(const struct aur_trainer *trainer, const struct
 	return (struct overlap){begin, end > begin ? end - begin : 0};
 }
 
-/* Memory of a save: one tensor on its way to the file, and this rank's share of it. */
+/* Memory of a save: one tensor on its way to the file, and this rank's share of it. Where the backend's memory is the
+ * host's, shares lie there already, and on one rank the whole tensor does. */
 struct save_buffers {
 	float *tensor; /* rank 0 */
 	float *mine;
@@ -36,53 +37,69 @@ static void free_buffers(struct save_buffers *buffers)
 static aur_status take_buffers(const struct aur_trainer *trainer, struct save_buffers *buffers)
 {
 	const struct aur_parameters *parameters = aur_model_parameters(trainer->model);
+	const int host = trainer->backend->host_memory;
+	const int whole = trainer->comm->rank == 0 && (!host || trainer->comm->size > 1);
 	size_t largest = 1;
 	for (int64_t i = 0; i < parameters->n_items; i++)
 		if ((size_t)parameters->items[i].count > largest)
 			largest = (size_t)parameters->items[i].count;
-	buffers->mine = malloc(largest * sizeof(float));
+	buffers->mine = host ? NULL : malloc(largest * sizeof(float));
 	buffers->bytes = malloc((size_t)trainer->comm->size * sizeof(size_t));
-	buffers->tensor = trainer->comm->rank == 0 ? malloc(largest * sizeof(float)) : NULL;
-	if (!buffers->mine || !buffers->bytes || (trainer->comm->rank == 0 && !buffers->tensor))
+	buffers->tensor = whole ? malloc(largest * sizeof(float)) : NULL;
+	if ((!host && !buffers->mine) || !buffers->bytes || (whole && !buffers->tensor))
 		return aur_fail(AUR_MEMORY, "checkpoint: no memory for a tensor of %zu bytes", largest * sizeof(float));
 	return AUR_OK;
 }
 
+/* `count` floats of the backend's memory as the host reads them: in place, or copied to `room`. */
+static aur_status on_host(
+	const struct aur_trainer *trainer, const float *data, int64_t count, float *room, const float **seen)
+{
+	struct aur_backend *backend = trainer->backend;
+	*seen = backend->host_memory ? data : room;
+	if (backend->host_memory || count == 0)
+		return AUR_OK;
+	return backend->ops->download(backend, room, data, (size_t)count * sizeof(float));
+}
+
 /* Collective: rank 0 gets the whole tensor of m or v. */
 static aur_status gather_tensor(struct aur_trainer *trainer, const struct aur_parameter *parameter, const float *slice,
-	struct save_buffers *buffers)
+	struct save_buffers *buffers, const float **tensor)
 {
 	struct aur_comm *comm = trainer->comm;
 	for (int r = 0; r < comm->size; r++)
 		buffers->bytes[r] = (size_t)overlap_of(trainer, parameter, r).count * sizeof(float);
-	const struct overlap mine = overlap_of(trainer, parameter, comm->rank);
+	const struct overlap own = overlap_of(trainer, parameter, comm->rank);
+	const float *mine = slice;
 	aur_status status = AUR_OK;
-	if (mine.count > 0)
-		status = trainer->backend->ops->download(trainer->backend, buffers->mine,
-			slice + (mine.begin - trainer->slices.begin[comm->rank]), (size_t)mine.count * sizeof(float));
+	if (own.count > 0)
+		status =
+			on_host(trainer, slice + (own.begin - trainer->slices.begin[comm->rank]), own.count, buffers->mine, &mine);
 	AUR_TRY(aur_comm_agree(comm, status));
-	return comm->ops->gather(comm, buffers->mine, buffers->bytes, buffers->tensor, 0);
+	*tensor = comm->size == 1 ? mine : buffers->tensor;
+	return comm->size == 1 ? AUR_OK : comm->ops->gather(comm, mine, buffers->bytes, buffers->tensor, 0);
 }
 
 static aur_status write_weights(struct aur_trainer *trainer, const struct aur_parameter *parameter,
 	const struct aur_tensor_record *record, struct save_buffers *buffers, struct aur_checkpoint_writer *writer)
 {
+	const float *tensor;
 	if (trainer->comm->rank != 0)
 		return AUR_OK;
-	AUR_TRY(trainer->backend->ops->download(trainer->backend, buffers->tensor, trainer->weights + parameter->offset,
-		(size_t)parameter->count * sizeof(float)));
-	return aur_checkpoint_write(writer, AUR_PART_PARAMS, record, buffers->tensor);
+	AUR_TRY(on_host(trainer, trainer->weights + parameter->offset, parameter->count, buffers->tensor, &tensor));
+	return aur_checkpoint_write(writer, AUR_PART_PARAMS, record, tensor);
 }
 
 static aur_status save_moment(struct aur_trainer *trainer, const struct aur_parameter *parameter,
 	enum aur_checkpoint_part part, struct save_buffers *buffers, struct aur_checkpoint_writer *writer)
 {
 	struct aur_tensor_record record;
+	const float *tensor;
 	aur_tensor_record_of(parameter, &record);
-	AUR_TRY(gather_tensor(trainer, parameter, part == AUR_PART_M ? trainer->m : trainer->v, buffers));
+	AUR_TRY(gather_tensor(trainer, parameter, part == AUR_PART_M ? trainer->m : trainer->v, buffers, &tensor));
 	aur_status status = AUR_OK;
 	if (trainer->comm->rank == 0)
-		status = aur_checkpoint_write(writer, part, &record, buffers->tensor);
+		status = aur_checkpoint_write(writer, part, &record, tensor);
 	return aur_comm_agree(trainer->comm, status);
 }
 
@@ -133,11 +150,13 @@ cleanup:
 	return status;
 }
 
-static aur_status load_moment(struct aur_trainer *trainer, struct aur_checkpoint *checkpoint,
-	enum aur_checkpoint_part part, float *slice, float *buffer)
+static aur_status load_moment(
+	struct aur_trainer *trainer, struct aur_checkpoint *checkpoint, enum aur_checkpoint_part part, float *buffer)
 {
+	struct aur_backend *backend = trainer->backend;
 	const struct aur_parameters *parameters = aur_model_parameters(trainer->model);
 	const int rank = trainer->comm->rank;
+	float *slice = part == AUR_PART_M ? trainer->m : trainer->v;
 	for (int64_t i = 0; i < parameters->n_items; i++) {
 		const struct aur_parameter *parameter = &parameters->items[i];
 		const struct overlap mine = overlap_of(trainer, parameter, rank);
@@ -145,25 +164,40 @@ static aur_status load_moment(struct aur_trainer *trainer, struct aur_checkpoint
 			continue;
 		struct aur_tensor_record record;
 		aur_tensor_record_of(parameter, &record);
-		AUR_TRY(aur_checkpoint_read(checkpoint, part, &record, mine.begin - parameter->offset, mine.count, buffer));
-		AUR_TRY(trainer->backend->ops->upload(trainer->backend, slice + (mine.begin - trainer->slices.begin[rank]),
-			buffer, (size_t)mine.count * sizeof(float)));
+		float *to = slice + (mine.begin - trainer->slices.begin[rank]), *read = backend->host_memory ? to : buffer;
+		AUR_TRY(aur_checkpoint_read(checkpoint, part, &record, mine.begin - parameter->offset, mine.count, read));
+		if (read != to)
+			AUR_TRY(backend->ops->upload(backend, to, read, (size_t)mine.count * sizeof(float)));
 	}
 	return AUR_OK;
 }
 
+aur_status aur_state_host_weights(struct aur_trainer *trainer, float **weights)
+{
+	*weights =
+		trainer->backend->host_memory ? trainer->weights : malloc((size_t)trainer->slices.count * sizeof **weights);
+	if (!*weights)
+		return aur_fail(AUR_MEMORY, "no memory for %lld weights", (long long)trainer->slices.count);
+	return AUR_OK;
+}
+
+void aur_state_free_weights(const struct aur_trainer *trainer, float **weights)
+{
+	if (*weights != trainer->weights)
+		free(*weights);
+	*weights = NULL;
+}
+
 aur_status aur_state_load_weights(struct aur_trainer *trainer, struct aur_checkpoint *checkpoint)
 {
-	float *weights = malloc((size_t)trainer->slices.count * sizeof *weights);
-	aur_status status = AUR_OK;
-	if (!weights)
-		status = aur_fail(AUR_MEMORY, "no memory for %lld weights", (long long)trainer->slices.count);
-	else if (trainer->comm->rank == 0)
+	float *weights;
+	aur_status status = aur_state_host_weights(trainer, &weights);
+	if (status == AUR_OK && trainer->comm->rank == 0)
 		status = aur_read_parameters(checkpoint, aur_model_parameters(trainer->model), weights);
 	AUR_TRY_CLEANUP(aur_comm_agree(trainer->comm, status));
 	status = aur_trainer_set_weights(trainer, weights);
 cleanup:
-	free(weights);
+	aur_state_free_weights(trainer, &weights);
 	return status;
 }
 
@@ -173,9 +207,9 @@ aur_status aur_state_load(struct aur_trainer *trainer, struct aur_checkpoint *ch
 	struct save_buffers buffers = {0};
 	aur_status status = take_buffers(trainer, &buffers);
 	if (status == AUR_OK)
-		status = load_moment(trainer, checkpoint, AUR_PART_M, trainer->m, buffers.mine);
+		status = load_moment(trainer, checkpoint, AUR_PART_M, buffers.mine);
 	if (status == AUR_OK)
-		status = load_moment(trainer, checkpoint, AUR_PART_V, trainer->v, buffers.mine);
+		status = load_moment(trainer, checkpoint, AUR_PART_V, buffers.mine);
 	free_buffers(&buffers);
 	const struct aur_checkpoint_meta *meta = aur_checkpoint_meta_of(checkpoint);
 	trainer->step = meta->step;

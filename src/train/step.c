@@ -35,6 +35,7 @@ static aur_status run_micro(
 		.batch = micro,
 		.positions = positions,
 		.weights = trainer->weights,
+		.compute_weights = trainer->compute_weights,
 		.state = trainer->state,
 		.loss = trainer->losses + first,
 		.gradients = gradients,
@@ -172,6 +173,7 @@ static aur_status optimize(struct aur_trainer *trainer, float *gradient, struct 
 	AUR_TRY(backend->ops->synchronise(backend));
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->slices, trainer->weights, sizeof *trainer->weights));
 	AUR_TRY(comm->ops->finish(comm));
+	AUR_TRY(aur_trainer_round_weights(trainer));
 	AUR_TRY(backend->ops->download(backend, &state, trainer->state, sizeof state));
 	result->grad_norm = state.norm;
 	result->learning_rate = state.learning_rate;

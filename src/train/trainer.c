@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "core/log.h"
+#include "train/precision.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,8 @@ static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
 	const size_t slice = (size_t)aur_slice_length(&trainer->slices, trainer->comm->rank);
 	const size_t micro = (size_t)(config->train.micro_batch_size * config->model.block_size);
 	trainer->weights = aur_arena_take(arena, "weights", count * f);
+	if (trainer->compute != AUR_F32)
+		trainer->compute_weights = aur_arena_take(arena, "rounded weights", count * aur_dtype_bytes(trainer->compute));
 	for (int i = 0; i < trainer->tree.n_buffers; i++)
 		trainer->tree.buffers[i] = aur_arena_take(arena, "gradient buffers", count * f);
 	trainer->m = aur_arena_take(arena, "optimizer state", slice * f);
@@ -93,7 +96,7 @@ static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
 	trainer->gradient = alone ? NULL : aur_arena_take(arena, "exchange", slice * f);
 	const int exact = config->train.reduction == AUR_REDUCTION_EXACT;
 	trainer->parts =
-		alone || !exact ? NULL : aur_arena_take(arena, "exchange", (size_t)aur_exact_parts(&trainer->slices) * f);
+		alone || !exact ? NULL : aur_arena_take(arena, "exchange", (size_t)aur_slices_parts(&trainer->slices) * f);
 	trainer->sums = aur_arena_take(arena, "batch", (size_t)trainer->sum_slices.count * sizeof(double));
 	trainer->losses = aur_arena_take(arena, "batch", (size_t)config->train.batch_size * sizeof(double));
 	trainer->tokens = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
@@ -129,7 +132,10 @@ static aur_status take_memory(struct aur_trainer *trainer)
 	trainer->host_losses = malloc((size_t)trainer->config->train.batch_size * sizeof *trainer->host_losses);
 	if (!trainer->host_losses)
 		return aur_fail(AUR_MEMORY, "trainer: no memory for the losses of a batch");
-	return backend->ops->zero(backend, trainer->memory, bytes);
+	/* Weights and moments are set before the first step, gradients and parts whenever they are used: to touch them here
+	 * would only take time. */
+	return backend->ops->zero(
+		backend, trainer->sums, (size_t)((char *)trainer->memory + bytes - (char *)trainer->sums));
 }
 
 static void make_slices(struct aur_trainer *trainer)
@@ -167,10 +173,22 @@ static aur_status create(struct aur_trainer *trainer)
 	AUR_TRY(take_memory(trainer));
 	struct aur_arena activations = {0};
 	AUR_TRY(aur_workspace_create(trainer->model, trainer->backend, config->train.micro_batch_size,
-		config->model.block_size, 1, &trainer->workspace, &activations));
+		config->model.block_size, 1, trainer->compute, &trainer->workspace, &activations));
 	say_plan("and for a micro-batch", &activations);
 	add_to_plan(&trainer->plan, &activations);
 	return AUR_OK;
+}
+
+static struct aur_trainer describe(
+	const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend, struct aur_comm *comm)
+{
+	return (struct aur_trainer){
+		.config = config,
+		.model = model,
+		.backend = backend,
+		.comm = comm,
+		.compute = aur_precision_of(config, backend),
+	};
 }
 
 aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
@@ -181,15 +199,15 @@ aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_mo
 	*plan = (struct aur_arena){0};
 	if (!trainer)
 		return aur_fail(AUR_MEMORY, "plan: no memory");
-	*trainer = (struct aur_trainer){.config = config, .model = model, .backend = backend, .comm = &comm};
+	*trainer = describe(config, model, backend, &comm);
 	struct aur_arena activations = {0};
 	aur_status status;
 	AUR_TRY_CLEANUP(share_work(trainer));
 	while (aur_slice_length(&trainer->slices, comm.rank) < trainer->slices.longest)
 		comm.rank++;
 	carve(trainer, plan);
-	AUR_TRY_CLEANUP(
-		aur_workspace_plan(model, backend, config->train.micro_batch_size, config->model.block_size, 1, &activations));
+	AUR_TRY_CLEANUP(aur_workspace_plan(
+		model, backend, config->train.micro_batch_size, config->model.block_size, 1, trainer->compute, &activations));
 	add_to_plan(plan, &activations);
 cleanup:
 	free(trainer);
@@ -202,10 +220,7 @@ aur_status aur_trainer_create(const struct aur_config *config, const struct aur_
 	*trainer = calloc(1, sizeof **trainer);
 	if (!*trainer)
 		return aur_fail(AUR_MEMORY, "trainer: no memory");
-	(*trainer)->config = config;
-	(*trainer)->model = model;
-	(*trainer)->backend = backend;
-	(*trainer)->comm = comm;
+	**trainer = describe(config, model, backend, comm);
 	const aur_status status = create(*trainer);
 	if (status != AUR_OK)
 		aur_trainer_destroy(trainer);
@@ -226,13 +241,21 @@ void aur_trainer_destroy(struct aur_trainer **trainer)
 	*trainer = NULL;
 }
 
+aur_status aur_trainer_round_weights(struct aur_trainer *trainer)
+{
+	return aur_precision_round(
+		trainer->backend, trainer->compute, trainer->weights, trainer->compute_weights, trainer->slices.count);
+}
+
 aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights)
 {
 	const size_t bytes = (size_t)trainer->slices.count * sizeof *weights;
 	const size_t slice = (size_t)aur_slice_length(&trainer->slices, trainer->comm->rank) * sizeof *weights;
 	struct aur_backend *backend = trainer->backend;
 	AUR_TRY(trainer->comm->ops->broadcast(trainer->comm, weights, bytes, 0));
-	AUR_TRY(backend->ops->upload(backend, trainer->weights, weights, bytes));
+	if (weights != trainer->weights)
+		AUR_TRY(backend->ops->upload(backend, trainer->weights, weights, bytes));
+	AUR_TRY(aur_trainer_round_weights(trainer));
 	if (slice == 0)
 		return AUR_OK;
 	AUR_TRY(backend->ops->zero(backend, trainer->m, slice));

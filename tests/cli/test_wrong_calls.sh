@@ -8,6 +8,14 @@ printf 'the \377\376 mind' >latin.txt
 printf 'this is no HDF5 file, but long enough to be looked at closely\n%.0s' {1..50} >foreign.h5
 head -c 3000 data.h5 >cut.h5
 printf 'the mind' >short.txt
+# A file that differs from another by one byte, in the middle of its data.
+flip() {
+	cp "$1" "$2"
+	local at=$(($(stat -c %s "$1") * ${3:-50} / 100))
+	local byte
+	byte=$(od -An -tu1 -j "$at" -N 1 "$1")
+	printf "\\x$(printf '%02x' $((byte ^ 255)))" | dd of="$2" bs=1 seek="$at" conv=notrunc status=none
+}
 
 # ---- the command itself ----
 wrong 2 "no command" "$aurelius"
@@ -99,6 +107,24 @@ wrong 2 "did you mean" "$aurelius" train --config key.yaml --run new --data data
 printf 'train: [1, 2\n' >broken.yaml
 wrong 2 "broken.yaml" "$aurelius" train --config broken.yaml --run new --data data.h5
 
+# ---- what does not fit the rest ----
+printf 'Other letters: QWXZ 0123456789' | awk '{ for (i = 0; i < 200; i++) print }' >other.txt
+good "$aurelius" prepare other.txt --out other.h5
+wrong 3 "vocabulary" "$aurelius" eval run --data other.h5
+wrong 3 "vocabulary" "$aurelius" train --config tiny.yaml --run run --data other.h5 --train.steps=40
+wrong 2 "block_size" "$aurelius" train --config tiny.yaml --run run --data data.h5 --train.steps=40 --model.block_size=32
+wrong 3 "block_size" "$aurelius" train --config tiny.yaml --run new --data data.h5 --from model.h5 --model.block_size=32
+wrong 2 "micro_batch_size" "$aurelius" train --config tiny.yaml --run new --data data.h5 --train.micro_batch_size=3
+
+# ---- damaged files ----
+flip data.h5 flipped.h5
+wrong 3 "flipped.h5" "$aurelius" train --config tiny.yaml --run new --data flipped.h5
+flip model.h5 flipped-model.h5
+wrong 3 "flipped-model.h5" "$aurelius" eval flipped-model.h5 --data data.h5
+wrong 3 "flipped-model.h5" "$aurelius" generate flipped-model.h5 --tokens 5
+head -c $(($(stat -c %s model.h5) / 2)) model.h5 >cut-model.h5
+wrong 3 "cut-model.h5" "$aurelius" eval cut-model.h5 --data data.h5
+
 # ---- places that cannot be written ----
 if [ -w /dev/full ]; then
 	checks=$((checks + 1))
@@ -107,6 +133,38 @@ if [ -w /dev/full ]; then
 	holds "$(cat err.txt)" "standard output" "a full standard output"
 fi
 wrong 4 "text.txt" "$aurelius" export run --to h5 --out text.txt/model.h5
+# As root every folder can be written: a mount that cannot be is another matter. Both are tried in a namespace of their
+# own, which ends with the command.
+mkdir mount
+namespace=(unshare --mount bash -c 'mount -t tmpfs -o size=64k tmpfs mount && eval "$0" && exec "$@"')
+if "${namespace[@]}" true true 2>/dev/null; then
+	readonly_mount='mount -o remount,ro mount'
+	full_mount='head -c 60K /dev/zero >mount/filler'
+	for state in "$readonly_mount" "$full_mount"; do
+		wrong 4 "mount/x.h5" "${namespace[@]}" "$state" "$aurelius" prepare text.txt --out mount/x.h5
+		wrong 4 "mount/x.h5" "${namespace[@]}" "$state" "$aurelius" export run --to h5 --out mount/x.h5
+		wrong 4 "mount/new" "${namespace[@]}" "$state" "$aurelius" train --config tiny.yaml --run mount/new --data data.h5
+	done
+else
+	echo "SKIP: read-only and full targets: no mount namespaces here"
+fi
+
+# ---- a second run in the same folder ----
+"$aurelius" train --config tiny.yaml --run busy --data data.h5 --train.steps=10000000 >/dev/null 2>&1 &
+first=$!
+for _ in {1..100}; do
+	[ -s busy/log.jsonl ] && break
+	sleep 0.1
+done
+wrong 4 "busy" "$aurelius" train --config tiny.yaml --run busy --data data.h5
+checks=$((checks + 1))
+kill -0 "$first" || fail "the first run in a folder did not outlive the second"
+kill -KILL "$first"
+wait "$first" 2>/dev/null
+
+# ---- nothing is destroyed ----
+good "$aurelius" eval run --data data.h5
+good "$aurelius" inspect model.h5
 [ ! -e x.h5 ] || fail "a wrong call left x.h5 behind"
 
 # ---- several ranks for the work of one ----
@@ -117,5 +175,12 @@ if command -v mpirun >/dev/null; then
 	same "$code" 2 "the exit code of eval on two ranks"
 	holds "$err" "eval runs on one rank: start it without mpirun" "eval on two ranks"
 	same "$(grep -c 'runs on one rank' err.txt)" 1 "how often it is said"
+	# Four sequences over three ranks: neither way of adding up can do that; both say what can be done.
+	for reduction in exact fast; do
+		run mpirun --oversubscribe -np 3 "$aurelius" train --config tiny.yaml --run three --data data.h5 \
+			--train.reduction=$reduction
+		same "$code" 2 "the exit code of three ranks with reduction $reduction"
+		holds "$err" "use 1, 2, 4 ranks" "three ranks with reduction $reduction"
+	done
 fi
 finish

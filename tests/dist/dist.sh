@@ -4,7 +4,7 @@ set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 aurelius=${AURELIUS:?the program to test}
-scratch=$(mktemp -d /tmp/aurelius-dist-XXXXXX)
+scratch=$(mktemp -d /tmp/aurelius-dist-XXXXXX) || exit 1
 mounted=""
 trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
@@ -448,6 +448,135 @@ nan_gradients_are_skipped_and_bounded() {
 	[ $? = 5 ] || fail "exit code is not 5"
 	grep -q "skipped" run.log || fail "no step is said to be skipped"
 	one_message run "diverged"
+}
+
+# ---- bf16 ----
+
+precision_of() {
+	grep '"event":"start"' "$1/log.jsonl" | tail -n 1 | sed -e 's/.*"precision":"\([^"]*\)".*/\1/'
+}
+
+needs_bf16() {
+	train 1 probe --system.precision=bf16 --stop-at 1 || fail "one step in bf16"
+	[ "$(precision_of probe)" = bf16 ] || skip "this processor has no instructions for products of bf16"
+}
+
+bf16_ranks_give_equal_bits() {
+	needs_bf16
+	local ranks
+	for ranks in 1 2 4; do
+		train $ranks run$ranks --system.precision=bf16 || fail "$ranks ranks"
+	done
+	same_run run1 run2
+	same_run run1 run4
+	train 1 threads --system.precision=bf16 --system.threads=2 || fail "two threads"
+	same_run run1 threads
+	for ranks in 1 4; do
+		train $ranks post$ranks --system.precision=bf16 --model.norm_position=post --model.activation=relu \
+			--model.n_embd=39 --model.n_head=3 || fail "post-norm on $ranks ranks"
+	done
+	same_run post1 post4
+}
+
+bf16_saved_on_two_resumed_on_one_and_four() {
+	needs_bf16
+	train 4 whole --system.precision=bf16 || fail "whole run"
+	train 2 one --system.precision=bf16 --stop-at 25 || fail "two ranks to step 25"
+	cp -r one four && cp one.log four.log
+	train 1 one --system.precision=bf16 || fail "resume on one rank"
+	train 4 four --system.precision=bf16 || fail "resume on four ranks"
+	grep -q "not with the same bits" one.log && fail "the resume speaks of other bits"
+	same_run whole one
+	same_run whole four
+}
+
+# Two hundred steps; without dropout, so that the curve shows the precision and little else.
+bf16_learns_as_fp32_does() {
+	needs_bf16
+	set -- --train.steps=200 --train.eval_interval=50 --train.checkpoint_interval=200 --model.dropout=0 \
+		--model.embedding_dropout=0
+	train 1 wide "$@" || fail "fp32"
+	train 1 narrow --system.precision=bf16 "$@" || fail "bf16"
+	local far
+	far=$(paste <(curve wide) <(curve narrow) | awk -F '"loss":|"val_loss":' '
+		{ a = $2 + 0; b = $3 + 0; d = a > b ? a - b : b - a; if (d > 0.02 * a) far++; if (d > 0) other++; n++ }
+		END { print (n < 200 || !other) ? "no comparison" : far + 0 }')
+	[ "$far" = 0 ] || fail "losses further than 2% from fp32's: $far"
+}
+
+# fp32 would give another loss of the same weights, by some 1e-5.
+bf16_eval_gives_the_loss_of_the_log() {
+	needs_bf16
+	train 1 run --system.precision=bf16 --train.eval_windows=0 || fail "train"
+	local logged found
+	logged=$(grep '"event":"eval","step":50' run/log.jsonl | sed -e 's/.*"val_loss":\([^,}]*\).*/\1/')
+	found=$("$aurelius" eval run --split val --json 2>eval.log | tr -d ' \n' | sed -e 's/.*"val":{[^}]*"loss":\([^,}]*\).*/\1/')
+	awk -v a="$logged" -v b="$found" 'BEGIN { d = a - b; exit !(a > 0 && d < 1e-7 && d > -1e-7) }' ||
+		fail "eval says $found, the log $logged"
+}
+
+# What the processor cannot do is said once, and the run is that of fp32, bit for bit.
+bf16_without_instructions_is_fp32() {
+	export AURELIUS_CPU_VARIANT=baseline
+	train 1 asked --system.precision=bf16 || fail "asked for bf16"
+	train 1 plain || fail "fp32"
+	[ "$(precision_of asked)" = fp32 ] || fail "the log says $(precision_of asked)"
+	[ "$(grep -c "no instructions for products of bf16" asked.log)" = 1 ] || fail "it is not said once"
+	same_run asked plain
+	train 1 table --model.kind=bigram --system.precision=bf16 || fail "bigram"
+	[ "$(grep -c "a bigram has no matrix products; fp32 is used" table.log)" = 1 ] || fail "not said once of a bigram"
+}
+
+a_resume_in_another_precision_says_so() {
+	needs_bf16
+	train 2 run --stop-at 25 || fail "fp32"
+	train 2 run --system.precision=bf16 || fail "bf16"
+	grep -q "changed since the checkpoint: system.precision was fp32, is bf16" run.log || fail "the key is not named"
+	grep -q "not with the same bits" run.log || fail "nothing said of other bits"
+}
+
+nothing_is_allocated_between_steps_2_and_20_in_bf16() {
+	needs_bf16
+	sed -i 's/threads: 1/threads: 1, precision: bf16/' config.yaml
+	nothing_is_allocated_between_steps_2_and_20
+}
+
+# Tokens without a file are computed by every rank for itself; a resume goes on at the same sample.
+synthetic_tokens_give_equal_bits() {
+	rm data.h5
+	sed -i 's/train: data.h5/train: "synthetic:65"/' config.yaml
+	train 1 one || fail "one rank"
+	train 2 two || fail "two ranks"
+	train 4 four --stop-at 20 || fail "four ranks to step 20"
+	train 2 four || fail "resume on two ranks"
+	same_run one two
+	same_run one four
+	"$aurelius" eval one --json >eval.log 2>&1 || fail "eval"
+	grep -q '"val"' eval.log || fail "eval gives no validation loss"
+	"$aurelius" generate one --tokens 5 >generate.log 2>&1
+	[ $? = 3 ] || fail "generate does not end with 3"
+	grep -q synthetic generate.log || fail "generate does not say why"
+	grep -q '"of_ceiling":0.' one/log.jsonl || fail "the log has no share of the ceiling"
+}
+
+megabytes_of() {
+	sed -n "s/.*$1 \([0-9.]*\) MB.*/\1/p" "$2" | head -n 1
+}
+
+# The plan that is printed against the most that was seen, rank 0's: with the program's own memory and a model that is
+# several times as large.
+memory_stays_within_the_plan() {
+	nm -D "$aurelius" 2>/dev/null | grep __asan_init >/dev/null && skip "AddressSanitizer takes memory of its own"
+	for ranks in 1 2; do
+		train $ranks run$ranks --model.n_embd=512 --model.n_layer=4 --train.steps=2 --train.warmup_steps=0 --train.eval_interval=0 \
+			--train.checkpoint_interval=0 || fail "$ranks ranks"
+		local planned seen
+		planned=$(megabytes_of "memory in all" run$ranks.log)
+		seen=$(megabytes_of "memory was" run$ranks.log)
+		echo "$ranks ranks: planned $planned MB, seen $seen MB"
+		awk -v p="$planned" -v s="$seen" 'BEGIN { exit !(s > 200 && p > 0.95 * s && p < 1.05 * s) }' ||
+			fail "$ranks ranks: planned $planned MB, seen $seen MB"
+	done
 }
 
 # A run that stops after 20 steps must have allocated exactly as often as one that stops after 2.

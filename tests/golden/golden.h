@@ -36,7 +36,8 @@ struct golden_result {
 	struct golden_curve curves[GOLDEN_DECAYS];
 };
 
-void golden_run(const struct golden *golden, struct aur_backend *backend, struct golden_result *result);
+void golden_run(
+	const struct golden *golden, struct aur_backend *backend, enum aur_dtype compute, struct golden_result *result);
 void golden_result_clear(struct golden_result *result);
 
 #endif

@@ -15,7 +15,9 @@ struct trainer {
 	struct aur_backend *backend;
 	struct aur_workspace *workspace;
 	int64_t count; /* parameters, padding included */
+	enum aur_dtype compute;
 	float *weights, *gradients, *m, *v;
+	void *rounded;
 	double *sums, *loss;
 	int32_t *tokens, *targets;
 	struct aur_step_state *state;
@@ -45,16 +47,18 @@ static int64_t blocks_of(const struct trainer *trainer)
 	return (trainer->count + AUR_NORM_BLOCK - 1) / AUR_NORM_BLOCK;
 }
 
-static void start(const struct golden *golden, struct aur_backend *backend, struct trainer *trainer)
+static void start(
+	const struct golden *golden, struct aur_backend *backend, enum aur_dtype compute, struct trainer *trainer)
 {
 	const size_t tokens = (size_t)(golden->batch * golden->positions) * sizeof(int32_t);
-	*trainer =
-		(struct trainer){.golden = golden, .backend = backend, .count = aur_model_parameters(golden->model)->count};
+	*trainer = (struct trainer){
+		.golden = golden, .backend = backend, .compute = compute, .count = aur_model_parameters(golden->model)->count};
 	const size_t bytes = (size_t)trainer->count * sizeof(float);
-	assert_int_equal(
-		aur_workspace_create(golden->model, backend, golden->batch, golden->positions, 1, &trainer->workspace, NULL),
+	assert_int_equal(aur_workspace_create(golden->model, backend, golden->batch, golden->positions, 1, compute,
+						 &trainer->workspace, NULL),
 		AUR_OK);
 	trainer->weights = allocate(backend, bytes);
+	trainer->rounded = allocate(backend, (size_t)trainer->count * aur_dtype_bytes(compute));
 	trainer->gradients = allocate(backend, bytes);
 	trainer->m = allocate(backend, bytes);
 	trainer->v = allocate(backend, bytes);
@@ -69,11 +73,20 @@ static void start(const struct golden *golden, struct aur_backend *backend, stru
 static void stop(struct trainer *trainer)
 {
 	struct aur_backend *backend = trainer->backend;
-	void *const all[] = {trainer->weights, trainer->gradients, trainer->m, trainer->v, trainer->sums, trainer->loss,
-		trainer->tokens, trainer->targets, trainer->state};
+	void *const all[] = {trainer->weights, trainer->rounded, trainer->gradients, trainer->m, trainer->v, trainer->sums,
+		trainer->loss, trainer->tokens, trainer->targets, trainer->state};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		backend->ops->release(backend, all[i]);
 	aur_workspace_destroy(&trainer->workspace);
+}
+
+/* The copies that products read, where they do not read the weights themselves. */
+static void round_weights(const struct trainer *trainer)
+{
+	const struct aur_cast cast = {.x = aur_view1(trainer->weights, trainer->count),
+		.y = aur_view1_of(trainer->rounded, trainer->compute, trainer->count)};
+	if (trainer->compute != AUR_F32)
+		assert_int_equal(trainer->backend->ops->cast(trainer->backend, &cast), AUR_OK);
 }
 
 /* Forward and backward of one batch, into zeroed gradients. */
@@ -86,12 +99,14 @@ static void run_batch(struct trainer *trainer, int64_t index)
 	assert_int_equal(
 		trainer->backend->ops->zero(trainer->backend, trainer->gradients, (size_t)trainer->count * sizeof(float)),
 		AUR_OK);
+	round_weights(trainer);
 	const struct aur_micro_batch batch = {
 		.tokens = trainer->tokens,
 		.targets = trainer->targets,
 		.batch = golden->batch,
 		.positions = golden->positions,
 		.weights = trainer->weights,
+		.compute_weights = trainer->rounded,
 		.loss = trainer->loss,
 		.gradients = trainer->gradients,
 		.gradient_scale = 1.0f / (float)tokens,
@@ -158,11 +173,11 @@ static void update(struct trainer *trainer, int64_t step, int decay_all)
 	assert_int_equal(ops->adamw(trainer->backend, &op), AUR_OK);
 }
 
-static void run_curve(
-	const struct golden *golden, struct aur_backend *backend, int decay_all, struct golden_curve *curve)
+static void run_curve(const struct golden *golden, struct aur_backend *backend, enum aur_dtype compute, int decay_all,
+	struct golden_curve *curve)
 {
 	struct trainer trainer;
-	start(golden, backend, &trainer);
+	start(golden, backend, compute, &trainer);
 	for (int64_t step = 0; step < GOLDEN_STEPS; step++) {
 		struct aur_step_state state;
 		run_batch(&trainer, step % golden->batches);
@@ -174,10 +189,11 @@ static void run_curve(
 	stop(&trainer);
 }
 
-void golden_run(const struct golden *golden, struct aur_backend *backend, struct golden_result *result)
+void golden_run(
+	const struct golden *golden, struct aur_backend *backend, enum aur_dtype compute, struct golden_result *result)
 {
 	struct trainer trainer;
-	start(golden, backend, &trainer);
+	start(golden, backend, compute, &trainer);
 	const size_t bytes = (size_t)trainer.count * sizeof(float);
 	*result =
 		(struct golden_result){.loss = calloc((size_t)golden->batch, sizeof(double)), .gradients = calloc(1, bytes)};
@@ -186,7 +202,7 @@ void golden_run(const struct golden *golden, struct aur_backend *backend, struct
 	download(&trainer, result->gradients, trainer.gradients, bytes);
 	stop(&trainer);
 	for (int decay = 0; decay < GOLDEN_DECAYS; decay++)
-		run_curve(golden, backend, decay, &result->curves[decay]);
+		run_curve(golden, backend, compute, decay, &result->curves[decay]);
 }
 
 void golden_result_clear(struct golden_result *result)

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 static const char *const files[] = {"gpt2_style.h5", "original_style.h5", "bigram.h5"};
-static const char *const variants[] = {"baseline", "avx2", "avx512"};
+static const char *const variants[] = {"baseline", "avx2", "avx512", "avx512bf16"};
 enum { FILES = sizeof files / sizeof *files, VARIANTS = sizeof variants / sizeof *variants };
 
 /* A sum over positions of fp32 logarithms: their roundings, 6e-8 each, average out. */
@@ -30,6 +30,8 @@ static const double zero_floor = 1e-7;
 /* AdamW divides by the gradient's own size: an element whose gradient is near zero moves by a full learning rate in the
  * direction of its rounding error, so errors of 1e-7 grow from step to step. */
 static const double curve_tolerance = 5e-6;
+/* Activations are rounded to 2^-9 of themselves, at random: a mean loss moves by far less than one of them. */
+static const double bf16_tolerance = 0.02;
 
 static struct aur_backend *open_variant(const char *variant)
 {
@@ -101,11 +103,11 @@ static void check_same_bits(
 }
 
 static void run_with_threads(
-	const struct golden *golden, const char *variant, int threads, struct golden_result *result)
+	const struct golden *golden, const char *variant, enum aur_dtype compute, int threads, struct golden_result *result)
 {
 	omp_set_num_threads(threads);
 	struct aur_backend *backend = open_variant(variant);
-	golden_run(golden, backend, result);
+	golden_run(golden, backend, compute, result);
 	aur_backend_close(&backend);
 }
 
@@ -127,9 +129,38 @@ static void agrees_with_float64(void **state)
 		struct golden_result one, two;
 		if (!has_variant(variants[i]))
 			continue;
-		run_with_threads(&golden, variants[i], 1, &one);
-		run_with_threads(&golden, variants[i], 2, &two);
+		run_with_threads(&golden, variants[i], AUR_F32, 1, &one);
+		run_with_threads(&golden, variants[i], AUR_F32, 2, &two);
 		check_result(&golden, &one);
+		check_same_bits(&golden, &one, &two);
+		golden_result_clear(&one);
+		golden_result_clear(&two);
+	}
+	golden_clear(&golden);
+}
+
+static void check_bf16_result(const struct golden *golden, const struct golden_result *result)
+{
+	for (int64_t i = 0; i < golden->batch; i++)
+		check_relative("bf16: loss of sequence", i, result->loss[i], golden->loss[i], bf16_tolerance);
+	for (int decay = 0; decay < GOLDEN_DECAYS; decay++)
+		for (int64_t i = 0; i < GOLDEN_STEPS; i++)
+			check_relative(
+				"bf16: loss of step", i, result->curves[decay].loss[i], golden->curves[decay].loss[i], bf16_tolerance);
+}
+
+/* In bf16 the losses, and those of twenty steps, are close to float64's; a second thread changes no bit of them. */
+static void bf16_comes_close(void **state)
+{
+	struct golden golden;
+	golden_read(*state, &golden);
+	for (int i = 0; i < VARIANTS; i++) {
+		struct golden_result one, two;
+		if (!has_variant(variants[i]))
+			continue;
+		run_with_threads(&golden, variants[i], AUR_BF16, 1, &one);
+		run_with_threads(&golden, variants[i], AUR_BF16, 2, &two);
+		check_bf16_result(&golden, &one);
 		check_same_bits(&golden, &one, &two);
 		golden_result_clear(&one);
 		golden_result_clear(&two);
@@ -139,9 +170,13 @@ static void agrees_with_float64(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[FILES];
-	for (int i = 0; i < FILES; i++)
-		tests[i] = (struct CMUnitTest){
-			.name = files[i], .test_func = agrees_with_float64, .initial_state = (void *)(uintptr_t)files[i]};
+	struct CMUnitTest tests[2 * FILES];
+	char names[FILES][64];
+	for (int i = 0; i < FILES; i++) {
+		void *const name = (void *)(uintptr_t)files[i];
+		snprintf(names[i], sizeof names[i], "%s in bf16", files[i]);
+		tests[2 * i] = (struct CMUnitTest){.name = files[i], .test_func = agrees_with_float64, .initial_state = name};
+		tests[2 * i + 1] = (struct CMUnitTest){.name = names[i], .test_func = bf16_comes_close, .initial_state = name};
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,19 +81,15 @@ void attention_reference(const struct attention_case *c, const double *qkv, doub
 }
 
 /* dS = P (F (d_out . v) - delta) scale, into the rows of dQ, dK and dV. */
-static void backward_query(const struct attention_case *c, const struct query *query, const double *d_out, double *p,
-	double *gradient, double *d_query, double *d_first)
+static void backward_query(const struct attention_case *c, const struct query *query, const double *out,
+	const double *d_out, double *p, double *d_query, double *d_first)
 {
 	const int64_t width = attention_case_width(c), pitch = query->pitch;
-	double delta = 0.0;
+	const double delta = dot(d_out, out, c->head);
 	softmax(c, query, p);
 	for (int64_t j = 0; j <= query->position; j++) {
-		gradient[j] = factor(c, query, j) * dot(d_out, query->v + j * pitch, c->head);
-		delta += p[j] * gradient[j];
-	}
-	for (int64_t j = 0; j <= query->position; j++) {
-		const double ds = p[j] * (gradient[j] - delta) * (double)c->scale;
-		const double weight = p[j] * factor(c, query, j);
+		const double kept = factor(c, query, j), weight = p[j] * kept;
+		const double ds = p[j] * (kept * dot(d_out, query->v + j * pitch, c->head) - delta) * (double)c->scale;
 		double *d_k = d_first + j * pitch + width, *d_v = d_k + width;
 		for (int64_t d = 0; d < c->head; d++) {
 			d_query[d] += ds * query->k[j * pitch + d];
@@ -103,16 +99,17 @@ static void backward_query(const struct attention_case *c, const struct query *q
 	}
 }
 
-void attention_reference_backward(const struct attention_case *c, const double *qkv, const double *d_out, double *d_qkv)
+void attention_reference_backward(
+	const struct attention_case *c, const double *qkv, const double *out, const double *d_out, double *d_qkv)
 {
 	const int64_t width = attention_case_width(c);
-	double *p = ops_memory(2 * (size_t)c->positions * sizeof *p);
+	double *p = ops_memory((size_t)c->positions * sizeof *p);
 	memset(d_qkv, 0, (size_t)(attention_case_rows(c) * 3 * width) * sizeof *d_qkv);
 	for (int64_t i = 0; i < c->batch * c->heads * c->positions; i++) {
 		const int64_t t = i % c->positions, h = i / c->positions % c->heads, b = i / c->positions / c->heads;
 		const struct query query = query_of(c, qkv, b, h, t);
 		double *d_first = d_qkv + b * c->positions * 3 * width + h * c->head;
-		backward_query(c, &query, d_out + (b * c->positions + t) * width + h * c->head, p, p + c->positions,
-			d_first + t * 3 * width, d_first);
+		const int64_t at = (b * c->positions + t) * width + h * c->head;
+		backward_query(c, &query, out + at, d_out + at, p, d_first + t * 3 * width, d_first);
 	}
 }

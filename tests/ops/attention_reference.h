@@ -8,6 +8,7 @@
 struct attention_case {
 	int64_t batch, positions, heads, head; /* head: D */
 	float scale, p;
+	enum aur_dtype type; /* of the activations; fp32 unless said */
 };
 
 /* State, site and layer of its dropout; the state is on the host. */
@@ -26,8 +27,9 @@ static inline int64_t attention_case_rows(const struct attention_case *c)
 /* out [B*T, C] and, unless NULL, lse [B, H, T] from qkv [B*T, 3C]. */
 void attention_reference(const struct attention_case *c, const double *qkv, double *out, double *lse);
 
-/* d_qkv [B*T, 3C] from the same and d_out [B*T, C]. */
+/* d_qkv [B*T, 3C] from the same, d_out [B*T, C] and `out` [B*T, C] as the backward pass is given it, perhaps rounded.
+ */
 void attention_reference_backward(
-	const struct attention_case *c, const double *qkv, const double *d_out, double *d_qkv);
+	const struct attention_case *c, const double *qkv, const double *out, const double *d_out, double *d_qkv);
 
 #endif

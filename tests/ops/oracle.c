@@ -143,6 +143,35 @@ double *ops_get_doubles(struct aur_backend *backend, const double *device, int64
 	return host;
 }
 
+void *ops_put_as(struct aur_backend *backend, enum aur_dtype type, const float *host, int64_t n)
+{
+	if (type == AUR_F32 || !host)
+		return ops_put_bytes(backend, host, (size_t)n * aur_dtype_bytes(type));
+	uint16_t *narrow = ops_memory((size_t)n * sizeof *narrow);
+	for (int64_t i = 0; i < n; i++)
+		narrow[i] = aur_bf16_from_f32(host[i]);
+	return ops_put_bytes(backend, narrow, (size_t)n * sizeof *narrow);
+}
+
+float *ops_get_as(struct aur_backend *backend, enum aur_dtype type, const void *device, int64_t n)
+{
+	if (type == AUR_F32)
+		return ops_get(backend, device, n);
+	uint16_t *narrow = ops_memory((size_t)n * sizeof *narrow);
+	float *wide = ops_memory((size_t)n * sizeof *wide);
+	ops_get_bytes(backend, narrow, device, (size_t)n * sizeof *narrow);
+	for (int64_t i = 0; i < n; i++)
+		wide[i] = aur_f32_from_bf16(narrow[i]);
+	return wide;
+}
+
+float *ops_round(enum aur_dtype type, float *x, int64_t n)
+{
+	for (int64_t i = 0; type == AUR_BF16 && i < n; i++)
+		x[i] = aur_f32_from_bf16(aur_bf16_from_f32(x[i]));
+	return x;
+}
+
 struct aur_tensor ops_view_f64(double *data, int64_t n)
 {
 	return (struct aur_tensor){.data = data, .dtype = AUR_F64, .dims = 1, .shape = {n}, .stride = {1}};
@@ -183,6 +212,31 @@ void ops_assert_close(const char *what, const float *got, const double *want, in
 		if (!close_enough((double)got[i], want[i], rms, tolerance))
 			fail_msg("%s[%lld]: got %.9g, want %.9g (rms %.3g, tolerance %.3g)", what, (long long)i, (double)got[i],
 				want[i], rms, tolerance);
+}
+
+static double rounded(double x)
+{
+	return (double)aur_f32_from_bf16(aur_bf16_from_f32((float)x));
+}
+
+static int close_enough_bf16(double got, double want, double rms, double tolerance)
+{
+	const double reach = tolerance * (fabs(want) + rms);
+	if (!isfinite(want) || !isfinite(got))
+		return close_enough(got, want, rms, tolerance);
+	return got >= rounded(want - reach) && got <= rounded(want + reach);
+}
+
+void ops_assert_close_as(
+	const char *what, enum aur_dtype type, const float *got, const double *want, int64_t n, double tolerance)
+{
+	const double rms = root_mean_square(want, n);
+	if (type == AUR_F32)
+		ops_assert_close(what, got, want, n, tolerance);
+	for (int64_t i = 0; type != AUR_F32 && i < n; i++)
+		if (!close_enough_bf16((double)got[i], want[i], rms, tolerance))
+			fail_msg("%s[%lld] in %s: got %.9g, want %.9g (rms %.3g, tolerance %.3g before rounding)", what,
+				(long long)i, aur_dtype_name(type), (double)got[i], want[i], rms, tolerance);
 }
 
 void ops_assert_same_bits(const char *what, const void *a, const void *b, size_t bytes)
@@ -268,7 +322,7 @@ static int run_variant(const char *group, const char *variant, const struct CMUn
 
 int ops_main(const char *group, const struct CMUnitTest *tests, size_t n_tests)
 {
-	static const char *const variants[] = {"baseline", "avx2", "avx512"};
+	static const char *const variants[] = {"baseline", "avx2", "avx512", "avx512bf16"};
 	int failed = 0;
 	aur_backend_register(&aur_cpu_factory);
 	if (strcmp(backend_name(), "cpu") != 0)

@@ -50,6 +50,13 @@ void ops_get_bytes(struct aur_backend *backend, void *host, const void *device, 
 float *ops_get(struct aur_backend *backend, const float *device, int64_t n);
 double *ops_get_doubles(struct aur_backend *backend, const double *device, int64_t n);
 
+/* The same of activations, which are fp32 or bf16: what is put is rounded to the type, what is got is widened. */
+void *ops_put_as(struct aur_backend *backend, enum aur_dtype type, const float *host, int64_t n);
+float *ops_get_as(struct aur_backend *backend, enum aur_dtype type, const void *device, int64_t n);
+
+/* Rounds to the type, so that a reference computes from what the backend is given; returns x. */
+float *ops_round(enum aur_dtype type, float *x, int64_t n);
+
 /* A contiguous view of fp64. */
 struct aur_tensor ops_view_f64(double *data, int64_t n);
 
@@ -57,6 +64,11 @@ struct aur_tensor ops_view_f64(double *data, int64_t n);
  * agree. The caller states the reason for the tolerance where it gives it. */
 void ops_assert_close(const char *what, const float *got, const double *want, int64_t n, double tolerance);
 void ops_assert_close_f64(const char *what, const double *got, const double *want, int64_t n, double tolerance);
+
+/* The same of a result of this type: a bf16 must be what a number within the tolerance of `want` is rounded to. So it
+ * is the tolerance of the fp32 arithmetic before the one rounding. */
+void ops_assert_close_as(
+	const char *what, enum aur_dtype type, const float *got, const double *want, int64_t n, double tolerance);
 
 /* Fails the test unless both are equal to the bit. */
 void ops_assert_same_bits(const char *what, const void *a, const void *b, size_t bytes);

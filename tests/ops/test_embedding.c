@@ -5,14 +5,16 @@
 struct shape {
 	int64_t batch, positions, width, vocabulary;
 	float p;
+	enum aur_dtype type;
 };
 
 /* A vocabulary of 3 gives long runs of one token, one of 1000 mostly runs of one. */
-static const struct shape shapes[] = {
-	{1, 1, 1, 1, 0.0f}, {2, 7, 13, 3, 0.0f}, {3, 5, 131, 1000, 0.2f}, {4, 33, 257, 11, 0.5f}, {1, 64, 128, 65, 0.1f}};
+static const struct shape shapes[] = {{1, 1, 1, 1, 0.0f, AUR_F32}, {2, 7, 13, 3, 0.0f, AUR_F32},
+	{3, 5, 131, 1000, 0.2f, AUR_F32}, {4, 33, 257, 11, 0.5f, AUR_F32}, {1, 64, 128, 65, 0.1f, AUR_F32},
+	{2, 7, 13, 3, 0.0f, AUR_BF16}, {4, 33, 257, 11, 0.5f, AUR_BF16}};
 enum { SHAPES = sizeof shapes / sizeof *shapes, FIRST = 2 };
 
-/* One addition and one scaling forward; sums of up to 132 numbers backward. */
+/* One addition and one scaling forward, before a bf16 is rounded; sums of up to 132 numbers backward. */
 static const double forward_tolerance = 2e-7;
 static const double sum_tolerance = 2e-6;
 
@@ -43,14 +45,15 @@ static void output_is_word_plus_position_under_the_mask(void **state)
 		const int64_t rows = s.batch * s.positions;
 		const int64_t places = s.positions + FIRST;
 		const int32_t *tokens = ops_random_tokens(rows, 1, s.vocabulary);
-		const float *wte = ops_random(s.vocabulary * s.width, 2, 1.0f);
-		const float *wpe = ops_random(places * s.width, 3, 1.0f);
-		float *out = ops_put(backend, NULL, rows * s.width);
+		const int64_t wte_count = s.vocabulary * s.width, wpe_count = places * s.width;
+		const float *wte = ops_round(s.type, ops_random(wte_count, 2, 1.0f), wte_count);
+		const float *wpe = ops_round(s.type, ops_random(wpe_count, 3, 1.0f), wpe_count);
+		void *out = ops_put_as(backend, s.type, NULL, rows * s.width);
 		const struct aur_embedding_forward op = {
 			.tokens = aur_view_tokens(ops_put_tokens(backend, tokens, rows), s.batch, s.positions),
-			.wte = aur_view2(ops_put(backend, wte, s.vocabulary * s.width), s.vocabulary, s.width),
-			.wpe = aur_view2(ops_put(backend, wpe, places * s.width), places, s.width),
-			.out = aur_view2(out, rows, s.width),
+			.wte = aur_view2_of(ops_put_as(backend, s.type, wte, wte_count), s.type, s.vocabulary, s.width),
+			.wpe = aur_view2_of(ops_put_as(backend, s.type, wpe, wpe_count), s.type, places, s.width),
+			.out = aur_view2_of(out, s.type, rows, s.width),
 			.first_position = FIRST,
 			.dropout = dropout_of(s)};
 		ops_assert_status(backend->ops->embedding_forward(backend, &op), AUR_OK, "");
@@ -60,7 +63,8 @@ static void output_is_word_plus_position_under_the_mask(void **state)
 				want[i * s.width + j] =
 					((double)wte[tokens[i] * s.width + j] + (double)wpe[(FIRST + i % s.positions) * s.width + j]) *
 					ops_dropout_factor(&op.dropout, 0, i / s.positions, i % s.positions, j, s.width);
-		ops_assert_close("out", ops_get(backend, out, rows * s.width), want, rows * s.width, forward_tolerance);
+		ops_assert_close_as(
+			"out", s.type, ops_get_as(backend, s.type, out, rows * s.width), want, rows * s.width, forward_tolerance);
 		ops_close(&backend);
 	}
 }
@@ -77,7 +81,8 @@ static void run_backward(const void *argument, void *result)
 	const struct aur_embedding_backward op = {
 		.tokens = aur_view_tokens(
 			ops_put_tokens(backend, ops_random_tokens(rows, 1, s.vocabulary), rows), s.batch, s.positions),
-		.d_out = aur_view2(ops_put(backend, ops_random(rows * s.width, 4, 1.0f), rows * s.width), rows, s.width),
+		.d_out = aur_view2_of(
+			ops_put_as(backend, s.type, ops_random(rows * s.width, 4, 1.0f), rows * s.width), s.type, rows, s.width),
 		.d_wte = aur_view2(d_wte, s.vocabulary, s.width),
 		.d_wpe = aur_view2(d_wpe, places, s.width),
 		.dropout = dropout_of(s)};
@@ -102,7 +107,7 @@ static void gradients_of_equal_tokens_and_positions_are_summed(void **state)
 		const int64_t places = s.positions + FIRST;
 		const struct aur_dropout dropout = dropout_of(s);
 		const int32_t *tokens = ops_random_tokens(rows, 1, s.vocabulary);
-		const float *d_out = ops_random(rows * s.width, 4, 1.0f);
+		const float *d_out = ops_round(s.type, ops_random(rows * s.width, 4, 1.0f), rows * s.width);
 		double *d_wte = ops_doubles(ops_random(s.vocabulary * s.width, 5, 1.0f), s.vocabulary * s.width);
 		double *d_wpe = ops_doubles(ops_random(places * s.width, 6, 1.0f), places * s.width);
 		for (int64_t i = 0; i < rows; i++)
@@ -130,7 +135,7 @@ static void bits_do_not_depend_on_the_number_of_threads(void **state)
 static void wrong_tokens_and_shapes_are_refused(void **state)
 {
 	(void)state;
-	const struct shape s = {1, 2, 4, 3, 0.0f};
+	const struct shape s = {1, 2, 4, 3, 0.0f, AUR_F32};
 	struct aur_backend *backend = open_for(s);
 	float *data = ops_put_zeros(backend, 64);
 	struct aur_embedding_forward op = {.tokens = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 3}, 2), 1, 2),

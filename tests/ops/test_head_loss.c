@@ -247,6 +247,51 @@ static void wrong_targets_and_shapes_are_refused(void **state)
 	ops_close(&backend);
 }
 
+struct outcome {
+	double *loss;
+	float *d_x, *d_w;
+};
+
+/* With numbers that bf16 holds. */
+static struct outcome outcome_in(enum aur_dtype type, struct aur_backend *backend, struct shape s)
+{
+	const struct sizes z = sizes_of(s);
+	float *x = ops_round(AUR_BF16, ops_random(z.x, 1, 1.0f), z.x);
+	float *w = ops_round(AUR_BF16, ops_random(z.w, 2, 0.7f), z.w);
+	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
+	void *d_x = ops_put_bytes(backend, NULL, (size_t)z.x * aur_dtype_bytes(type));
+	float *d_w = ops_put_zeros(backend, z.w);
+	const struct aur_head_loss op = {.x = aur_view2_of(ops_put_as(backend, type, x, z.x), type, z.rows, s.width),
+		.w = aur_view2_of(ops_put_as(backend, type, w, z.w), type, s.vocabulary, s.width),
+		.targets = aur_view_tokens(
+			ops_put_tokens(backend, ops_random_tokens(z.rows, 4, s.vocabulary), z.rows), s.batch, s.positions),
+		.loss = ops_view_f64(loss, z.loss),
+		.d_x = aur_view2_of(d_x, type, z.rows, s.width),
+		.d_w = aur_view2(d_w, s.vocabulary, s.width),
+		.d_bias = aur_view1(ops_put_zeros(backend, s.vocabulary), s.vocabulary),
+		.gradient_scale = gradient_scale};
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
+	return (struct outcome){
+		ops_get_doubles(backend, loss, z.loss), ops_get_as(backend, type, d_x, z.x), ops_get(backend, d_w, z.w)};
+}
+
+/* Logits and losses are fp32 in both. The logits' gradient is rounded to bf16 before it is multiplied, and d_x again:
+ * 2^-9 of each term of a sum. Its largest terms, of the targets, are some ten times as large as most sums. */
+static void bf16_differs_by_the_rounding_of_gradients_alone(void **state)
+{
+	(void)state;
+	for (int k = 0; k < SHAPES; k++) {
+		const struct sizes z = sizes_of(shapes[k]);
+		struct aur_backend *backend = open_for(shapes[k]);
+		const struct outcome exact = outcome_in(AUR_F32, backend, shapes[k]);
+		const struct outcome rounded = outcome_in(AUR_BF16, backend, shapes[k]);
+		ops_assert_close_f64("loss", rounded.loss, exact.loss, z.loss, tolerance);
+		ops_assert_close("d_x", rounded.d_x, ops_doubles(exact.d_x, z.x), z.x, 8.0 / 512.0);
+		ops_assert_close("d_w", rounded.d_w, ops_doubles(exact.d_w, z.w), z.w, 16.0 / 512.0);
+		ops_close(&backend);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +300,7 @@ int main(void)
 		cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),
 		cmocka_unit_test(extreme_logits_give_the_true_loss),
 		cmocka_unit_test(wrong_targets_and_shapes_are_refused),
+		cmocka_unit_test(bf16_differs_by_the_rounding_of_gradients_alone),
 	};
 	return ops_main("head_loss", tests, sizeof tests / sizeof *tests);
 }

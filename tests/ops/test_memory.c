@@ -88,7 +88,6 @@ static void the_name_of_the_variant_says_what_bits_depend_on(void **state)
 	struct aur_backend *backend = ops_open(NULL);
 	const char *forced = getenv("AURELIUS_CPU_VARIANT");
 	assert_int_equal(strncmp(backend->variant, forced, strlen(forced)), 0);
-	assert_true(strstr(backend->variant, "OpenBLAS ") || strstr(backend->variant, "oneDNN "));
 	ops_close(&backend);
 }
 

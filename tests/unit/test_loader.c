@@ -21,7 +21,7 @@ static void collect(const char *path, int ranks, int64_t start, int64_t depth, i
 {
 	for (int rank = 0; rank < ranks; rank++) {
 		struct aur_dataset *dataset = NULL;
-		assert_ok(aur_dataset_open(path, "", &dataset));
+		assert_ok(aur_dataset_open(path, "", 0, &dataset));
 		const int64_t count = BATCH / ranks;
 		struct aur_loader *loader = loader_of(dataset, rank * count, count, start, depth);
 		for (int64_t step = 0; step < STEPS; step++) {
@@ -79,7 +79,7 @@ static void a_read_that_fails_in_the_thread_is_returned(void **state)
 	write_file(path, data, bytes);
 	free(data);
 	struct aur_dataset *dataset = NULL;
-	assert_ok(aur_dataset_open(path, "", &dataset));
+	assert_ok(aur_dataset_open(path, "", 0, &dataset));
 	struct aur_loader *loader = loader_of(dataset, 0, BATCH, 0, 2);
 	const int32_t *tokens, *targets;
 	assert_int_equal(aur_loader_next(loader, &tokens, &targets), AUR_INPUT);
@@ -93,7 +93,7 @@ static void it_stops_while_batches_wait(void **state)
 	const char *path = in_folder(state, "data.h5");
 	write_counting_dataset(path, 700, 0);
 	struct aur_dataset *dataset = NULL;
-	assert_ok(aur_dataset_open(path, "", &dataset));
+	assert_ok(aur_dataset_open(path, "", 0, &dataset));
 	for (int i = 0; i < 50; i++) {
 		struct aur_loader *loader = loader_of(dataset, 0, BATCH, 0, 3);
 		aur_loader_destroy(&loader);

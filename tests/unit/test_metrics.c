@@ -29,6 +29,7 @@ static void lines_have_the_documented_fields(void **state)
 		.learning_rate = 0.001,
 		.tokens = 768,
 		.tokens_per_s = 1234.5,
+		.of_ceiling = 0.625,
 		.ms_step = 10,
 		.ms_data = 1,
 		.ms_forward = 2,
@@ -36,7 +37,7 @@ static void lines_have_the_documented_fields(void **state)
 		.ms_reduce_wait = 0.5,
 		.ms_optimizer = 1.5};
 	assert_ok(aur_metrics_open(path, &metrics));
-	assert_ok(aur_metrics_write_start(metrics, 0, 2, 1, 1000, "0.1 \"x\"\n", "a\\b"));
+	assert_ok(aur_metrics_write_start(metrics, 0, 2, 1, 1000, "0.1 \"x\"\n", "a\\b", "fp32"));
 	assert_ok(aur_metrics_write_step(metrics, &step));
 	assert_ok(aur_metrics_write_eval(metrics, 3, NAN, 2.25));
 	assert_ok(aur_metrics_write_checkpoint(metrics, 3, "checkpoints/step-3.h5", 0.25));
@@ -46,9 +47,10 @@ static void lines_have_the_documented_fields(void **state)
 	char *text = text_of(path);
 	assert_string_equal(text,
 		"{\"event\":\"start\",\"step\":0,\"ranks\":2,\"threads\":1,\"parameters\":1000,"
-		"\"program\":\"0.1 \\\"x\\\"\\u000a\",\"variant\":\"a\\\\b\"}\n"
+		"\"program\":\"0.1 \\\"x\\\"\\u000a\",\"variant\":\"a\\\\b\",\"precision\":\"fp32\"}\n"
 		"{\"event\":\"step\",\"step\":3,\"loss\":2.5,\"grad_norm\":null,\"learning_rate\":0.001,\"tokens\":768,"
-		"\"tokens_per_s\":1234.5,\"ms\":{\"step\":10,\"data\":1,\"forward\":2,\"backward\":4,\"reduce_wait\":0.5,"
+		"\"tokens_per_s\":1234.5,\"of_ceiling\":0.625,\"ms\":{\"step\":10,\"data\":1,\"forward\":2,\"backward\":4,"
+		"\"reduce_wait\":0.5,"
 		"\"optimizer\":1.5}}\n"
 		"{\"event\":\"eval\",\"step\":3,\"train_loss\":null,\"val_loss\":2.25}\n"
 		"{\"event\":\"checkpoint\",\"step\":3,\"path\":\"checkpoints/step-3.h5\",\"seconds\":0.25}\n"
@@ -137,7 +139,7 @@ static void run_after_a_cut_line_begins_a_new_one(void **state)
 	struct aur_metrics_curve curve;
 	write_text(path, "{\"event\":\"step\",\"step\":10,\"loss\":3}\n{\"event\":\"step\",\"step\":20,\"lo");
 	assert_ok(aur_metrics_open(path, &metrics));
-	assert_ok(aur_metrics_write_start(metrics, 10, 1, 1, 1, "p", "v"));
+	assert_ok(aur_metrics_write_start(metrics, 10, 1, 1, 1, "p", "v", "bf16"));
 	const struct aur_metrics_step step = {.step = 20, .loss = 2};
 	assert_ok(aur_metrics_write_step(metrics, &step));
 	aur_metrics_close(&metrics);

@@ -40,7 +40,8 @@ static struct rig rig_of(struct aur_model_config config, int64_t batch, int64_t 
 	const size_t tokens = (size_t)(batch * positions);
 	assert_int_equal(aur_cpu_factory.open(&rig.backend), AUR_OK);
 	assert_int_equal(
-		aur_workspace_create(rig.model, rig.backend, batch, positions, training, &rig.workspace, NULL), AUR_OK);
+		aur_workspace_create(rig.model, rig.backend, batch, positions, training, AUR_F32, &rig.workspace, NULL),
+		AUR_OK);
 	rig.count = aur_model_parameters(rig.model)->count;
 	rig.weights = calloc((size_t)rig.count, sizeof(float));
 	rig.gradients = calloc((size_t)rig.count, sizeof(float));
@@ -259,7 +260,7 @@ static void lack_of_memory_names_the_largest_part(void **state)
 	struct aur_backend_ops without_memory = *whole;
 	without_memory.allocate = refuse_memory;
 	backend->ops = &without_memory;
-	assert_int_equal(aur_workspace_create(model, backend, 2, 8, 1, &workspace, NULL), AUR_MEMORY);
+	assert_int_equal(aur_workspace_create(model, backend, 2, 8, 1, AUR_F32, &workspace, NULL), AUR_MEMORY);
 	assert_null(workspace);
 	assert_non_null(strstr(aur_error_message(), "of which mlp takes"));
 	backend->ops = whole;
@@ -276,7 +277,7 @@ static void the_plan_holds_no_full_logits(void **state)
 	struct aur_workspace *workspace;
 	struct aur_arena plan;
 	assert_int_equal(aur_cpu_factory.open(&backend), AUR_OK);
-	assert_int_equal(aur_workspace_create(model, backend, 4, 1024, 1, &workspace, &plan), AUR_OK);
+	assert_int_equal(aur_workspace_create(model, backend, 4, 1024, 1, AUR_F32, &workspace, &plan), AUR_OK);
 	size_t bytes = 0;
 	for (int i = 0; i < plan.n_parts; i++)
 		bytes += plan.parts[i].bytes;
@@ -298,7 +299,7 @@ static void what_does_not_fit_the_workspace_is_refused(void **state)
 	batch.positions = 9;
 	assert_int_equal(aur_model_run(rig.workspace, &batch), AUR_SHAPE);
 	struct aur_workspace *longer;
-	assert_int_equal(aur_workspace_create(rig.model, rig.backend, 1, 13, 0, &longer, NULL), AUR_SHAPE);
+	assert_int_equal(aur_workspace_create(rig.model, rig.backend, 1, 13, 0, AUR_F32, &longer, NULL), AUR_SHAPE);
 	clear_rig(&rig);
 }
 

@@ -279,7 +279,7 @@ static void run_model(const struct aur_model *model, struct aur_backend *backend
 {
 	struct aur_workspace *workspace;
 	const struct aur_step_state state = {.seed = seed, .first_sample = first_sample};
-	assert_int_equal(aur_workspace_create(model, backend, BATCH, POSITIONS, 1, &workspace, NULL), AUR_OK);
+	assert_int_equal(aur_workspace_create(model, backend, BATCH, POSITIONS, 1, AUR_F32, &workspace, NULL), AUR_OK);
 	const struct aur_micro_batch batch = {
 		.tokens = tokens,
 		.targets = targets,

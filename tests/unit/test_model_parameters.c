@@ -2,6 +2,8 @@
 
 #include "model_helpers.h"
 
+#include "core/threads.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,6 +267,54 @@ static void bigram_initial_values(void **state)
 	aur_model_destroy(&model);
 }
 
+/* Shares within one, two, three and four deviations, and no number knows its neighbour or the other one that was made
+ * of the same words: five standard errors each over 512 * 512 numbers. */
+static void normal_values_have_the_shape_of_the_bell(void **state)
+{
+	(void)state;
+	enum { N = 512 * 512, APART = 512 };
+	static const double within[] = {0.682689492, 0.954499736, 0.997300204, 0.999936658};
+	struct aur_model_config config = bigram(512);
+	config.pytorch_init = 1;
+	struct aur_model *model = model_of(config);
+	float *weights = initial_weights(model, 1);
+	for (int k = 0; k < 4; k++) {
+		int count = 0;
+		for (int i = 0; i < N; i++)
+			count += fabsf(weights[i]) < (float)(k + 1);
+		const double error = sqrt(within[k] * (1 - within[k]) / N);
+		assert_true(fabs(count / (double)N - within[k]) < 5 * error);
+	}
+	double neighbours = 0, partners = 0, squares = 0;
+	for (int i = 0; i + APART < N; i++) {
+		neighbours += (double)weights[i] * (double)weights[i + 1];
+		partners += (double)weights[i] * (double)weights[i + APART];
+		squares += (double)(weights[i] * weights[i]) * (double)(weights[i + APART] * weights[i + APART]);
+	}
+	assert_true(fabs(neighbours) < 5 * 512.0);
+	assert_true(fabs(partners) < 5 * 512.0);
+	assert_true(fabs(squares / N - 1) < 5 * sqrt(8.0) / 512 + 1.0 / 512);
+	free(weights);
+	aur_model_destroy(&model);
+}
+
+/* The bits of a new run are the same on any machine of the same kind. */
+static void initial_values_do_not_depend_on_the_threads(void **state)
+{
+	(void)state;
+	struct aur_model *model = model_of(bigram(300));
+	const size_t bytes = (size_t)aur_model_parameters(model)->count * sizeof(float);
+	struct aur_threads one = {.requested = 1, .ranks_on_node = 1}, three = {.requested = 3, .ranks_on_node = 1};
+	aur_threads_setup(&one);
+	float *first = initial_weights(model, 7);
+	aur_threads_setup(&three);
+	float *second = initial_weights(model, 7);
+	assert_memory_equal(first, second, bytes);
+	free(first);
+	free(second);
+	aur_model_destroy(&model);
+}
+
 static void what_lies_between_tensors_is_zero(void **state)
 {
 	(void)state;
@@ -314,6 +364,8 @@ int main(void)
 		cmocka_unit_test(gpt2_initial_values),
 		cmocka_unit_test(pytorch_initial_values),
 		cmocka_unit_test(bigram_initial_values),
+		cmocka_unit_test(normal_values_have_the_shape_of_the_bell),
+		cmocka_unit_test(initial_values_do_not_depend_on_the_threads),
 		cmocka_unit_test(what_lies_between_tensors_is_zero),
 		cmocka_unit_test(initial_values_are_a_function_of_the_seed),
 	};

@@ -10,7 +10,7 @@ static struct aur_dataset *dataset_of(const char *path, int64_t train, int64_t v
 {
 	struct aur_dataset *dataset = NULL;
 	write_counting_dataset(path, train, val);
-	assert_int_equal(aur_dataset_open(path, "", &dataset), AUR_OK);
+	assert_int_equal(aur_dataset_open(path, "", 0, &dataset), AUR_OK);
 	return dataset;
 }
 

@@ -39,6 +39,8 @@ static void assert_plan_is_what_is_taken(const char *yaml)
 	struct aur_model *model = make_model(&config);
 	assert_int_equal(aur_backend_open("cpu", &planned), AUR_OK);
 	assert_int_equal(aur_backend_open("cpu", &used), AUR_OK);
+	/* What bf16 takes is planned on every processor. */
+	planned->fast_bf16 = used->fast_bf16 = 1;
 	assert_int_equal(aur_comm_self_create(&comm), AUR_OK);
 	assert_int_equal(aur_trainer_plan(&config, model, planned, 1, &plan), AUR_OK);
 	assert_int_equal(aur_trainer_create(&config, model, used, comm, &trainer), AUR_OK);
@@ -60,6 +62,8 @@ static void a_plan_is_what_a_trainer_takes(void **state)
 	(void)state;
 	assert_plan_is_what_is_taken("model: {kind: gpt, n_layer: 2, n_head: 2, n_embd: 32, block_size: 16}\n"
 								 "train: {steps: 1, batch_size: 8}\n");
+	assert_plan_is_what_is_taken("model: {kind: gpt, n_layer: 2, n_head: 2, n_embd: 32, block_size: 16}\n"
+								 "train: {steps: 1, batch_size: 8}\nsystem: {precision: bf16}\n");
 	assert_plan_is_what_is_taken("model: {kind: bigram, block_size: 8}\ntrain: {steps: 1, batch_size: 6}\n");
 }
 
@@ -86,12 +90,51 @@ static void ranks_divide_the_optimizer_state_alone(void **state)
 	aur_model_destroy(&model);
 }
 
+static const struct aur_arena_part *part_of(const struct aur_arena *plan, const char *name)
+{
+	for (int i = 0; i < plan->n_parts; i++)
+		if (strcmp(plan->parts[i].name, name) == 0)
+			return &plan->parts[i];
+	return NULL;
+}
+
+/* 2 bytes a parameter more, half of the activations less; all that is summed up is as large as before. */
+static void bf16_adds_rounded_weights_and_halves_activations(void **state)
+{
+	(void)state;
+	struct aur_config config;
+	struct aur_backend *backend = NULL;
+	struct aur_arena wide, narrow;
+	make_config(&config, "model: {kind: gpt, n_layer: 2, n_head: 2, n_embd: 64, block_size: 16}\n"
+						 "train: {steps: 1, batch_size: 8}\n");
+	struct aur_model *model = make_model(&config);
+	assert_int_equal(aur_backend_open("cpu", &backend), AUR_OK);
+	backend->fast_bf16 = 1;
+	assert_int_equal(aur_trainer_plan(&config, model, backend, 2, &wide), AUR_OK);
+	config.system.precision = AUR_PRECISION_BF16;
+	assert_int_equal(aur_trainer_plan(&config, model, backend, 2, &narrow), AUR_OK);
+	assert_null(part_of(&wide, "rounded weights"));
+	/* Parts begin at multiples of 256 bytes. */
+	assert_int_equal(part_of(&narrow, "rounded weights")->bytes, (part_of(&wide, "weights")->bytes / 2 + 255) & ~255ul);
+	assert_int_equal(2 * part_of(&narrow, "mlp")->bytes, part_of(&wide, "mlp")->bytes);
+	static const char *const as_before[] = {"weights", "gradient buffers", "optimizer state", "exchange"};
+	for (size_t i = 0; i < sizeof as_before / sizeof *as_before; i++)
+		assert_int_equal(part_of(&narrow, as_before[i])->bytes, part_of(&wide, as_before[i])->bytes);
+	/* Without the instructions it is fp32 that is planned. */
+	backend->fast_bf16 = 0;
+	assert_int_equal(aur_trainer_plan(&config, model, backend, 2, &narrow), AUR_OK);
+	assert_int_equal(narrow.used, wide.used);
+	aur_backend_close(&backend);
+	aur_model_destroy(&model);
+}
+
 int main(void)
 {
 	aur_backend_register(&aur_cpu_factory);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plan_is_what_a_trainer_takes),
 		cmocka_unit_test(ranks_divide_the_optimizer_state_alone),
+		cmocka_unit_test(bf16_adds_rounded_weights_and_halves_activations),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

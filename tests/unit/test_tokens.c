@@ -147,6 +147,68 @@ static void token_outside_the_vocabulary_is_not_written(void **state)
 	assert_int_equal(files_in(((struct folder *)*state)->path), 0);
 }
 
+/* ---- tokens that come in runs ---- */
+
+struct source {
+	int64_t at, vocab;
+	int64_t fails_at; /* -1: never */
+	int64_t stranger; /* added to every token */
+};
+
+static aur_status next_tokens(void *context, int token_bytes, int64_t count, void *tokens)
+{
+	struct source *source = context;
+	for (int64_t i = 0; i < count; i++, source->at++) {
+		const int64_t token = token_at(source->at, source->vocab) + source->stranger;
+		if (source->at == source->fails_at)
+			return aur_fail(AUR_MEMORY, "the source has run dry");
+		if (token_bytes == 2)
+			((uint16_t *)tokens)[i] = (uint16_t)token;
+		else
+			((uint32_t *)tokens)[i] = (uint32_t)token;
+	}
+	return AUR_OK;
+}
+
+static aur_status write_from(const char *path, struct source *source, int64_t train, int64_t val)
+{
+	const struct aur_vocab vocab = letters(source->vocab);
+	const struct aur_tokens_create create = {.path = path,
+		.vocab = &vocab,
+		.next = next_tokens,
+		.context = source,
+		.train_tokens = train,
+		.val_tokens = val};
+	return aur_tokens_write(&create);
+}
+
+/* The training part ends within a run, and its last block is not full. */
+static void tokens_that_come_in_runs_are_written_in_order(void **state)
+{
+	const char *path = in_folder(state, "tokens.h5");
+	static const int64_t vocabularies[] = {VOCAB, 65537};
+	for (int i = 0; i < 2; i++) {
+		struct source source = {.vocab = vocabularies[i], .fails_at = -1};
+		struct aur_tokens *tokens;
+		assert_ok(write_from(path, &source, 600001, 300000));
+		assert_int_equal(source.at, 900001);
+		assert_ok(aur_tokens_open(path, &tokens));
+		assert_reads(tokens, AUR_TRAIN, 0, 600001, 0, vocabularies[i]);
+		assert_reads(tokens, AUR_VAL, 0, 300000, 600001, vocabularies[i]);
+		aur_tokens_close(&tokens);
+	}
+}
+
+static void source_that_fails_leaves_no_file(void **state)
+{
+	const char *path = in_folder(state, "tokens.h5");
+	struct source dry = {.vocab = VOCAB, .fails_at = 700000}, strange = {.vocab = VOCAB, .fails_at = -1, .stranger = 1};
+	assert_int_equal(write_from(path, &dry, 600001, 300000), AUR_MEMORY);
+	assert_message_has("the source has run dry");
+	assert_int_equal(write_from(path, &strange, 1000, 300), AUR_INTERNAL);
+	assert_int_equal(files_in(((struct folder *)*state)->path), 0);
+}
+
 /* Finds the tokens in the file by their bytes and changes one. */
 static void damage_token(const char *path, int64_t first, int64_t index, unsigned char flip)
 {
@@ -258,6 +320,8 @@ int main(void)
 		IN_FOLDER(empty_validation_part_is_allowed),
 		IN_FOLDER(reading_past_the_end_is_a_shape_error),
 		IN_FOLDER(token_outside_the_vocabulary_is_not_written),
+		IN_FOLDER(tokens_that_come_in_runs_are_written_in_order),
+		IN_FOLDER(source_that_fails_leaves_no_file),
 		IN_FOLDER(flipped_token_is_found_when_touched),
 		IN_FOLDER(file_cut_while_open_is_an_error),
 		IN_FOLDER(missing_empty_and_foreign_files_say_what_they_are),

@@ -30,8 +30,8 @@ struct aur_comm_ops {
 	aur_status (*agree)(struct aur_comm *comm, struct aur_agreement *agreement);
 
 	/* REQUIRED. All-to-all of slices in buckets: rank r gets slice r of every rank's `send` [slices->count], stored at
-	 * parts + i * slices->longest for rank i, its own copied too. start returns when the operands may not be touched,
-	 * finish when they are done; one exchange at a time. */
+	 * parts + aur_slices_place(slices, r, i) for rank i; its own is not copied. start returns when the operands may
+	 * not be touched, finish when they are done; one exchange at a time. */
 	aur_status (*exchange_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *parts);
 	/* REQUIRED. Slice r of the sum over ranks, in buckets, in the library's own order (not bit-exact over rank counts);

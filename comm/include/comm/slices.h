@@ -21,4 +21,10 @@ static inline int64_t aur_slice_length(const struct aur_slices *slices, int rank
 	return slices->begin[rank + 1] - slices->begin[rank];
 }
 
+/* Where a rank keeps the parts of its slice that it gets from the others: so many elements in all, and rank `rank`'s
+ * part from there on. Its own part needs no place, unless there are more ranks than one operation adds up: sums of
+ * groups are then kept in the place of each group's first. */
+int64_t aur_slices_parts(const struct aur_slices *slices);
+int64_t aur_slices_place(const struct aur_slices *slices, int own, int rank);
+
 #endif

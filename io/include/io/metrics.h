@@ -19,6 +19,7 @@ struct aur_metrics_step {
 	double loss, grad_norm, learning_rate;
 	int64_t tokens; /* seen since the start of the training */
 	double tokens_per_s;
+	double of_ceiling; /* FLOPs a second over those of matrix products, measured at the start; 1 at best */
 	double ms_step, ms_data, ms_forward, ms_backward, ms_reduce_wait, ms_optimizer;
 };
 
@@ -26,7 +27,7 @@ aur_status aur_metrics_write_step(struct aur_metrics *metrics, const struct aur_
 aur_status aur_metrics_write_eval(struct aur_metrics *metrics, int64_t step, double train_loss, double val_loss);
 aur_status aur_metrics_write_checkpoint(struct aur_metrics *metrics, int64_t step, const char *path, double seconds);
 aur_status aur_metrics_write_start(struct aur_metrics *metrics, int64_t step, int ranks, int threads,
-	int64_t parameters, const char *program, const char *variant);
+	int64_t parameters, const char *program, const char *variant, const char *precision);
 aur_status aur_metrics_write_end(struct aur_metrics *metrics, int64_t step, const char *reason);
 
 /* ---- reading, for plots and inspect ---- */

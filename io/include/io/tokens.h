@@ -33,7 +33,11 @@ struct aur_tokens_create {
 	const struct aur_vocab *vocab;
 	const char *sources; /* one a line */
 	int compress;
-	const int32_t *ids; /* all tokens; the training part first */
+	const int32_t *ids; /* all tokens; the training part first. NULL: they come from `next` */
+	/* Writes the next `count` tokens to `tokens`, as uint16_t or uint32_t (token_bytes 2 or 4). Called in order until
+	 * all are there. A failure ends the writing and is what aur_tokens_write returns. */
+	aur_status (*next)(void *context, int token_bytes, int64_t count, void *tokens);
+	void *context; /* handed to `next` */
 	int64_t train_tokens, val_tokens;
 	const int64_t *documents; /* start offsets of documents among all tokens, ascending; NULL: none stored */
 	int64_t n_documents;

@@ -17,6 +17,12 @@
  * pointer of its struct until then; the struct itself is read before the call returns. An operation never allocates:
  * its scratch memory is sized once by reserve(). It returns AUR_SHAPE, having written nothing, when shapes disagree.
  * Equal inputs give equal bits, whatever the number of threads. No operation uses floating-point atomics.
+ *
+ * Types. Activations and their gradients are fp32, or all of one operation are bf16; the weight matrices and embedding
+ * tables it reads (w, wte, wpe) are then bf16 too: copies of the fp32 master weights. Everything else is fp32 as named
+ * here: biases, gamma and beta, statistics, every gradient of a parameter. Inside, every number is fp32 (or wider,
+ * where said): a bf16 input is widened exactly, a product of bf16 accumulates in fp32, a bf16 result is rounded once,
+ * to nearest even, when it is stored. Operations on parameters alone, and the table of next-token logits, are fp32.
  */
 
 struct aur_backend;
@@ -49,9 +55,10 @@ struct aur_dropout {
 /* The largest shapes the model will ask for; reserve() sizes scratch memory from them. */
 struct aur_backend_limits {
 	int64_t batch, positions, width, heads, mlp_width, vocabulary;
-	int64_t parameters; /* elements of the largest flat arena */
-	int training;       /* 0: no backward pass will be asked for */
-	int count_only;     /* 1: reserve() only says how many bytes it would take */
+	int64_t parameters;         /* elements of the largest flat arena */
+	enum aur_dtype activations; /* AUR_F32 or AUR_BF16 */
+	int training;               /* 0: no backward pass will be asked for */
+	int count_only;             /* 1: reserve() only says how many bytes it would take */
 };
 
 /* out[b,t] = dropout(wte[token[b,t]] + wpe[first_position + t])
@@ -262,9 +269,10 @@ struct aur_backend_ops {
 
 struct aur_backend {
 	const struct aur_backend_ops *ops;
-	const char *name; /* "cpu" */
-	char variant[96]; /* what bits depend on: instruction set and matrix library, "avx512 OpenBLAS 0.3.21 Cooperlake" */
-	int host_memory;  /* 1 when its pointers may be read by the host */
+	const char *name;   /* "cpu" */
+	char variant[96];   /* what bits depend on, "avx512bf16": the instruction set the operations are compiled for */
+	int host_memory;    /* 1 when its pointers may be read by the host */
+	int fast_bf16;      /* 1 when it has instructions for products of bf16; without them they work, only slower */
 	void *private_data; /* the implementation's */
 };
 

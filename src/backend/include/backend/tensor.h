@@ -22,6 +22,10 @@ struct aur_tensor aur_view1(float *data, int64_t n);
 struct aur_tensor aur_view2(float *data, int64_t rows, int64_t columns);
 struct aur_tensor aur_view3(float *data, int64_t a, int64_t b, int64_t c);
 
+/* The same of 1 and 2 dimensions, of any element type. */
+struct aur_tensor aur_view1_of(void *data, enum aur_dtype dtype, int64_t n);
+struct aur_tensor aur_view2_of(void *data, enum aur_dtype dtype, int64_t rows, int64_t columns);
+
 /* A contiguous int32 view [rows, columns]: token numbers. */
 struct aur_tensor aur_view_tokens(int32_t *data, int64_t rows, int64_t columns);
 

@@ -11,7 +11,7 @@
  * sample number low, high). Never a rank, a thread or the time, so the same numbers come out wherever they are drawn.
  */
 enum aur_rng_site {
-	AUR_SITE_INIT = 1,     /* element = index in the tensor, layer/head bits = index of the tensor */
+	AUR_SITE_INIT = 1,     /* element = number of the four in the tensor, layer/head bits = index of the tensor */
 	AUR_SITE_ORDER,        /* permutation of windows; sample number = epoch */
 	AUR_SITE_ORDER_OFFSET, /* the offset at which an epoch's windows start */
 	AUR_SITE_ORDER_RANDOM, /* starts of windows drawn with replacement */
@@ -20,6 +20,8 @@ enum aur_rng_site {
 	AUR_SITE_DROP_ATTENTION, /* the attention weights */
 	AUR_SITE_DROP_ATTENTION_OUT,
 	AUR_SITE_DROP_MLP_OUT,
+	AUR_SITE_SYNTHETIC, /* tokens without a file; four a counter, layer = split, element and sample number = their index
+						 */
 };
 
 struct aur_random4 {

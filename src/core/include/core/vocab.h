@@ -9,7 +9,7 @@
 /* A tokenizer as data: what a dataset, a checkpoint and an exported model store, and what text/ builds a tokenizer
  * from. Knows nothing of files or of splitting. */
 struct aur_vocab {
-	char kind[16];    /* "char", "word", "bpe" */
+	char kind[16];    /* "char", "word", "bpe"; "synthetic": numbers without a text */
 	char clean[16];   /* "none", "basic", "original": applied to prompts as it was to the corpus */
 	int lowercase;    /* 1: text is lower-cased before it is split */
 	int64_t unknown;  /* id of the token for text met later; -1: none, such text is dropped */

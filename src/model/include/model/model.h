@@ -55,14 +55,15 @@ void aur_model_initialise(const struct aur_model *model, uint64_t seed, float *w
 struct aur_workspace;
 
 /* Sizes a workspace for micro-batches of up to `batch` sequences of `positions` tokens, takes its memory from the
- * backend and reserves the backend's scratch memory. training = 0: for evaluation only. `plan` (may be NULL) gets the
- * parts and bytes. AUR_MEMORY names the part that is largest. One workspace a backend. */
+ * backend and reserves the backend's scratch memory. training = 0: for evaluation only. `compute` is the type of
+ * activations and products, AUR_F32 or AUR_BF16; a bigram has neither and is fp32 whatever is asked. `plan` (may be
+ * NULL) gets the parts and bytes. AUR_MEMORY names the part that is largest. One workspace a backend. */
 aur_status aur_workspace_create(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
-	int64_t positions, int training, struct aur_workspace **workspace, struct aur_arena *plan);
+	int64_t positions, int training, enum aur_dtype compute, struct aur_workspace **workspace, struct aur_arena *plan);
 
 /* What aur_workspace_create would take, without taking it. */
 aur_status aur_workspace_plan(const struct aur_model *model, struct aur_backend *backend, int64_t batch,
-	int64_t positions, int training, struct aur_arena *plan);
+	int64_t positions, int training, enum aur_dtype compute, struct aur_arena *plan);
 
 void aur_workspace_destroy(struct aur_workspace **workspace);
 
@@ -71,6 +72,7 @@ struct aur_micro_batch {
 	const int32_t *tokens, *targets; /* [batch, positions] */
 	int64_t batch, positions;
 	const float *weights;               /* flat, as the parameter table says */
+	const void *compute_weights;        /* the same rounded to a bf16 workspace's type; not read with fp32 */
 	const struct aur_step_state *state; /* seed and first_sample for dropout; NULL: dropout off */
 	double *loss;                       /* out [batch]: sum over the positions of a sequence, natural logarithm */
 	float *gradients;                   /* += flat; NULL: evaluation, dropout off */

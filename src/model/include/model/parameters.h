@@ -1,6 +1,7 @@
 #ifndef AUR_MODEL_PARAMETERS_H
 #define AUR_MODEL_PARAMETERS_H
 
+#include "core/dtype.h"
 #include "core/status.h"
 
 #include <stdint.h>
@@ -41,10 +42,17 @@ struct aur_parameters {
 const struct aur_parameter *aur_parameters_find(const struct aur_parameters *parameters, const char *name);
 void aur_parameters_clear(struct aur_parameters *parameters);
 
-/* Models reach a layer's weights through acquire and release. They hand out the flat arena and do nothing else until
+/* The weights that a pass reads: flat arenas in the backend's memory, borrowed. */
+struct aur_weights {
+	const float *values;  /* the fp32 weights */
+	const void *matrices; /* what products and embeddings read: `values`, or a copy of them in `dtype`, equal offsets */
+	enum aur_dtype dtype; /* AUR_F32 or AUR_BF16 */
+};
+
+/* Models reach a layer's weights through acquire and release. They hand out the flat arenas and do nothing else until
  * weights are cut across ranks. layer -1: what lies outside the blocks. */
 aur_status aur_parameters_acquire(
-	const struct aur_parameters *parameters, int layer, const float *arena, const float **weights);
-void aur_parameters_release(const struct aur_parameters *parameters, int layer, const float *weights);
+	const struct aur_parameters *parameters, int layer, const struct aur_weights *arenas, struct aur_weights *weights);
+void aur_parameters_release(const struct aur_parameters *parameters, int layer, const struct aur_weights *weights);
 
 #endif

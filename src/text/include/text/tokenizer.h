@@ -49,6 +49,20 @@ aur_status aur_tokenizer_decode(const struct aur_tokenizer *tokenizer, const int
  * Borrowed from the tokenizer; *bytes is its length. NULL when id is out of range. For streaming. */
 const char *aur_tokenizer_piece(const struct aur_tokenizer *tokenizer, int32_t id, int first, size_t *bytes);
 
+/* What there is to say of the words of a text. */
+struct aur_word_figures {
+	int64_t distinct;         /* white-space separated words, before any is removed */
+	int64_t short_words;      /* of under AUR_SHORT_WORD characters: they may mislead a model */
+	int64_t digit_words;      /* that hold a digit: the original cleaning removes them */
+	char short_examples[256]; /* the most frequent short ones, readable, separated by spaces */
+};
+
+enum { AUR_SHORT_WORD = 4 };
+
+/* The figures of the texts that a tokenizer of words was trained on; all 0 for others and for one that was created from
+ * a description. Borrowed. */
+const struct aur_word_figures *aur_tokenizer_figures(const struct aur_tokenizer *tokenizer);
+
 /* What a new vocabulary is made with. */
 struct aur_tokenizer_options {
 	const char *kind;  /* "char" or "word" */

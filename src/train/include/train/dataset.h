@@ -12,9 +12,14 @@
 struct aur_dataset;
 
 /* Opens lists of files and globs ("a.h5,b/x-?.h5"). `val` empty: the validation part of the training files; otherwise
- * all validation tokens of the files named there. All files must share one vocabulary. AUR_INPUT. */
-aur_status aur_dataset_open(const char *train, const char *val, struct aur_dataset **dataset);
+ * all validation tokens of the files named there. All files must share one vocabulary. AUR_INPUT.
+ * "synthetic" and "synthetic:N" open no file: their tokens are computed from `seed`, uniform over 50257 or N of them;
+ * `val` is then empty or the same. AUR_USAGE. */
+aur_status aur_dataset_open(const char *train, const char *val, uint64_t seed, struct aur_dataset **dataset);
 void aur_dataset_close(struct aur_dataset **dataset);
+
+/* Whether its tokens are computed and stand for no text; its training part has then practically no end. */
+int aur_dataset_is_synthetic(const struct aur_dataset *dataset);
 
 /* Borrowed. */
 const struct aur_vocab *aur_dataset_vocab(const struct aur_dataset *dataset);

@@ -14,7 +14,8 @@ struct aur_evaluate {
 	struct aur_comm *comm;
 	struct aur_dataset *dataset;
 	enum aur_split split;
-	const float *weights; /* backend memory */
+	const float *weights;        /* backend memory */
+	const void *compute_weights; /* the same rounded to a bf16 workspace's type; not read with fp32 */
 	int64_t positions, batch;
 	int64_t windows;                                            /* how many, spread evenly over the split; 0: all */
 	int rank_zero_only;                                         /* the other ranks wait instead of computing a share */

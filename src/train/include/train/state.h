@@ -19,4 +19,9 @@ aur_status aur_state_load(struct aur_trainer *trainer, struct aur_checkpoint *ch
  * read on rank 0 alone. */
 aur_status aur_state_load_weights(struct aur_trainer *trainer, struct aur_checkpoint *checkpoint);
 
+/* Host memory for all weights, to be handed to aur_trainer_set_weights: the trainer's own where the backend's memory is
+ * the host's. AUR_MEMORY; *weights is then NULL. The other gives it back, and accepts NULL. */
+aur_status aur_state_host_weights(struct aur_trainer *trainer, float **weights);
+void aur_state_free_weights(const struct aur_trainer *trainer, float **weights);
+
 #endif

@@ -38,6 +38,8 @@ struct aur_trainer {
 	int64_t local_batch;                  /* sequences of this rank */
 	void *memory;                         /* the arena in the backend's memory */
 	float *weights;                       /* [count] flat */
+	enum aur_dtype compute;               /* of activations and products: aur_precision_of */
+	void *compute_weights;                /* the weights rounded to it; NULL with AUR_F32 */
 	float *parts;                         /* scratch of the exchange */
 	float *gradient;                      /* this rank's slice of the sum */
 	float *m, *v;                         /* this rank's slices */
@@ -66,13 +68,17 @@ void aur_trainer_destroy(struct aur_trainer **trainer);
 aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend,
 	int ranks, struct aur_arena *plan);
 
-/* Collective: makes rank 0's `weights` (host memory, read on rank 0 alone) those of all ranks; m and v become zero. */
+/* Collective: makes rank 0's `weights` (host memory, read on rank 0 alone) those of all ranks; m and v become zero.
+ * They may be trainer->weights themselves where the backend's memory is the host's. */
 aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights);
 
 /* One step. `stop` is this rank's wish to end after it. Collective; leaves on all ranks together. AUR_DIVERGED after
  * too many steps in a row without a finite gradient. */
 aur_status aur_trainer_step(
 	struct aur_trainer *trainer, struct aur_loader *loader, int stop, struct aur_step_result *result);
+
+/* Rounds the weights to the type that products read them in; after every change of them. Asynchronous. */
+aur_status aur_trainer_round_weights(struct aur_trainer *trainer);
 
 /* Sequences before this rank's first in a batch. */
 int64_t aur_trainer_first_sequence(const struct aur_trainer *trainer);

@@ -1,0 +1,35 @@
+#ifndef AUR_CPU_GEMM_PACK_H
+#define AUR_CPU_GEMM_PACK_H
+
+#include "gemm.h"
+
+/* Operands of a product copied into the order in which the kernel reads them. A "step" is what the kernel multiplies at
+ * a time along k: a float, or a pair of bf16 in one float's place (`pairs`). Without pairs bf16 is widened here. */
+
+/* Part of an operand as stored: `lines` rows (of A) or columns (of B), numbers [begin, begin + depth) along k. */
+struct aur_pack_source {
+	const void *data; /* of line 0, number 0 */
+	enum aur_dtype type;
+	int along;     /* 1: the numbers of a line lie side by side; 0: number l of all lines does */
+	int64_t pitch; /* from line to line where along, from number to number otherwise, in elements */
+	int64_t lines, depth;
+	int64_t readable; /* where not along: numbers of a row that may be read, the lines and perhaps more */
+	int pairs;
+};
+
+static inline int64_t aur_pack_steps(int64_t depth, int pairs)
+{
+	return pairs ? (depth + 1) / 2 : depth;
+}
+
+/* Lines side by side for each step: to[step][width], width >= lines. Beyond the lines zero or, where more may be read,
+ * what lies there. */
+void aur_pack_by_steps(const struct aur_pack_source *source, int64_t width, float *to);
+
+/* Each line on its own: to[line][AUR_GEMM_DEPTH], `height` lines in all, those beyond source's zero. */
+void aur_pack_by_lines(const struct aur_pack_source *source, int64_t height, float *to);
+
+/* Asks for part `part` of `parts` of a source to be brought near, and does not wait for it. */
+void aur_pack_prefetch(const struct aur_pack_source *source, int64_t part, int64_t parts);
+
+#endif

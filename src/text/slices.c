@@ -1,0 +1,86 @@
+#include "slices.h"
+
+#include "unicode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void aur_slices_begin(struct aur_slices *slices, const struct aur_vocab *vocab, struct aur_text text)
+{
+	const int words = strcmp(vocab->kind, "word") == 0;
+	slices->rest = text;
+	slices->basic = strcmp(vocab->clean, "basic") == 0;
+	slices->lowercase = vocab->lowercase;
+	slices->anywhere = !words && !vocab->lowercase;
+	slices->spaces_only = words && strcmp(vocab->clean, "original") == 0;
+	slices->cleaning = (struct aur_cleaning){0};
+}
+
+void aur_slices_clear(struct aur_slices *slices)
+{
+	free(slices->cleaned);
+	free(slices->lower);
+	*slices = (struct aur_slices){0};
+}
+
+/* Blanks before the cut might have to go, and a carriage return may be half a line end. The lower case of a letter
+ * depends on its neighbours, but not beyond white space. */
+static int may_cut(const struct aur_slices *slices, const char *at)
+{
+	if (slices->basic && (at[-1] == ' ' || at[-1] == '\t' || at[-1] == '\r'))
+		return 0;
+	if (slices->anywhere)
+		return ((unsigned char)*at & 0xc0) != 0x80;
+	return *at == ' ' || (*at == '\n' && !slices->spaces_only);
+}
+
+static struct aur_text cut(struct aur_slices *slices)
+{
+	struct aur_text slice = slices->rest;
+	size_t size = slice.size < AUR_SLICE_BYTES ? slice.size : AUR_SLICE_BYTES;
+	while (size < slice.size && !may_cut(slices, slice.bytes + size))
+		size++;
+	slice.size = size;
+	slices->rest.bytes += size;
+	slices->rest.size -= size;
+	return slice;
+}
+
+static aur_status reserve(char **buffer, size_t *room, size_t bytes)
+{
+	if (*room >= bytes)
+		return AUR_OK;
+	free(*buffer);
+	*room = 0;
+	*buffer = malloc(bytes);
+	if (!*buffer)
+		return aur_fail(AUR_MEMORY, "no memory for %zu bytes of text", bytes);
+	*room = bytes;
+	return AUR_OK;
+}
+
+static aur_status normalise(struct aur_slices *slices, struct aur_text *slice)
+{
+	if (slices->basic && !aur_cleaning_skip(&slices->cleaning, slice->bytes, slice->size)) {
+		AUR_TRY(reserve(&slices->cleaned, &slices->cleaned_room, slice->size));
+		slice->size = aur_cleaning_apply(&slices->cleaning, slice->bytes, slice->size, slices->cleaned);
+		slice->bytes = slices->cleaned;
+	}
+	if (slices->lowercase && slice->size > 0) {
+		AUR_TRY(reserve(&slices->lower, &slices->lower_room, aur_unicode_lower_room(slice->size)));
+		slice->size = aur_unicode_lower(slice->bytes, slice->size, slices->lower);
+		slice->bytes = slices->lower;
+	}
+	return AUR_OK;
+}
+
+aur_status aur_slices_next(struct aur_slices *slices, struct aur_text *slice)
+{
+	*slice = (struct aur_text){slices->rest.bytes, 0};
+	/* Cleaning may leave nothing of a slice. */
+	while (slice->size == 0 && slices->rest.size > 0) {
+		*slice = cut(slices);
+		AUR_TRY(normalise(slices, slice));
+	}
+	return AUR_OK;
+}

@@ -1,0 +1,32 @@
+#ifndef AUR_TEXT_SLICES_H
+#define AUR_TEXT_SLICES_H
+
+#include "cleaning.h"
+#include "core/vocab.h"
+#include "text/encoder.h"
+
+/* A text as a tokenizer sees it (cleaned and, where the vocabulary says so, in lower case), a slice at a time: memory
+ * does not grow with the text. A slice ends where what follows does not depend on what went before, so that slices are
+ * tokenized one by one as the whole text would be: characters between code points, words before white space. */
+
+struct aur_slices {
+	struct aur_text rest; /* not yet given */
+	int basic, lowercase;
+	int anywhere;    /* 1: between any code points, else before a space */
+	int spaces_only; /* 1: a line end is no place to cut */
+	struct aur_cleaning cleaning;
+	char *cleaned, *lower; /* owned */
+	size_t cleaned_room, lower_room;
+};
+
+/* Begins a text, which must be UTF-8 and is borrowed. Of the vocabulary kind, clean and lowercase are read.
+ * `slices` must be zeroed or have been begun before, whose memory is used again. */
+void aur_slices_begin(struct aur_slices *slices, const struct aur_vocab *vocab, struct aur_text text);
+
+/* The next slice, at the end one of no bytes. It lies in the text or in `slices`, until the next call. It is longer
+ * than AUR_SLICE_BYTES where there is no place to cut. AUR_MEMORY. */
+aur_status aur_slices_next(struct aur_slices *slices, struct aur_text *slice);
+
+void aur_slices_clear(struct aur_slices *slices);
+
+#endif

@@ -1,0 +1,30 @@
+#ifndef AUR_TRAIN_PRECISION_H
+#define AUR_TRAIN_PRECISION_H
+
+#include "backend/backend.h"
+#include "config/config.h"
+#include "model/model.h"
+
+#include <stddef.h>
+
+/* What system.precision becomes on a backend. */
+
+enum { AUR_VARIANT = 96 };
+
+/* The type of activations and of the weights that are multiplied: AUR_BF16 where system.precision asks for it, the
+ * model has products and the backend has instructions for them; otherwise AUR_F32. */
+enum aur_dtype aur_precision_of(const struct aur_config *config, const struct aur_backend *backend);
+
+/* One line in the log where bf16 is asked for and fp32 is used: why. */
+void aur_precision_say(const struct aur_config *config, const struct aur_backend *backend);
+
+/* The backend's variant, and the precision where it is not fp32: all that bits depend on. */
+void aur_precision_variant(
+	const struct aur_config *config, const struct aur_backend *backend, char variant[AUR_VARIANT]);
+
+/* Copies of `count` weights as products read them: `compute_weights` holds that many numbers of type `dtype`. Nothing
+ * is done with AUR_F32, where it may be NULL. Asynchronous. */
+aur_status aur_precision_round(
+	struct aur_backend *backend, enum aur_dtype dtype, const float *weights, void *compute_weights, int64_t count);
+
+#endif

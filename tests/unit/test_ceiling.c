@@ -1,0 +1,116 @@
+/* What a training is compared with, and what it holds besides the trainer's plan. */
+
+#include "core/process.h"
+#include "cpu/cpu.h"
+#include "train/ceiling.h"
+#include "train/memory.h"
+#include "train/model_file.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct aur_backend *open_cpu(void)
+{
+	struct aur_backend *backend = NULL;
+	assert_int_equal(aur_backend_open("cpu", &backend), AUR_OK);
+	return backend;
+}
+
+/* Measured twice, the best counts: a disturbed moment must not lower it. */
+static void a_later_measurement_never_lowers_a_ceiling(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = open_cpu();
+	struct aur_ceiling *ceiling = NULL;
+	double rate = 0, best = 1e18;
+	assert_int_equal(aur_ceiling_open(backend, AUR_F32, &ceiling), AUR_OK);
+	assert_int_equal(aur_ceiling_run(ceiling, 0, &rate), AUR_OK);
+	assert_true(rate > 0 && isfinite(rate));
+	assert_int_equal(aur_ceiling_run(ceiling, 0, &best), AUR_OK);
+	assert_true(best == 1e18);
+	aur_ceiling_close(&ceiling);
+	assert_null(ceiling);
+	aur_ceiling_close(&ceiling);
+	aur_backend_close(&backend);
+}
+
+static void memory_besides(const char *yaml, const struct aur_backend *backend, int ranks, struct aur_memory *memory)
+{
+	struct aur_config config;
+	struct aur_model_config numbers;
+	struct aur_model *model = NULL;
+	aur_config_defaults(&config);
+	assert_int_equal(aur_config_parse("test", yaml, strlen(yaml), &config), AUR_OK);
+	assert_int_equal(aur_config_finish(&config), AUR_OK);
+	aur_model_config_from(&config, 1000, &numbers);
+	assert_int_equal(aur_model_create(&numbers, &model), AUR_OK);
+	aur_memory_besides(&config, model, backend, ranks, memory);
+	aur_model_destroy(&model);
+}
+
+/* The table of 1000 tokens of width 32 is the largest tensor: 128,000 bytes. */
+static void only_ranks_that_collect_hold_a_tensor(void **state)
+{
+	(void)state;
+	const char *yaml = "model: {n_layer: 1, n_head: 2, n_embd: 32, block_size: 16}\ntrain: {steps: 1, batch_size: 8}\n";
+	struct aur_backend *backend = open_cpu();
+	struct aur_memory one, two;
+	memory_besides(yaml, backend, 1, &one);
+	memory_besides(yaml, backend, 2, &two);
+	assert_int_equal(two.saving - one.saving, 128000);
+	/* 5 batches of 8 sequences of 16 tokens and 16 targets, 4 bytes each; half of it on each of two ranks. */
+	assert_int_equal(one.batches, 5 * 8 * 32 * 4);
+	assert_int_equal(two.batches, 5 * 4 * 32 * 4);
+	assert_int_equal(two.staging, 0);
+	assert_int_equal(aur_memory_sum(&two), two.saving + two.batches);
+	aur_backend_close(&backend);
+}
+
+static void fast_reduction_holds_buckets(void **state)
+{
+	(void)state;
+	const char *yaml = "model: {n_layer: 1, n_head: 2, n_embd: 32, block_size: 16}\n"
+					   "train: {steps: 1, batch_size: 8, reduction: fast}\nsystem: {allreduce_bucket_mb: 0.01}\n";
+	struct aur_backend *backend = open_cpu();
+	struct aur_memory one, two;
+	memory_besides(yaml, backend, 1, &one);
+	memory_besides(yaml, backend, 2, &two);
+	assert_int_equal(one.staging, 0);
+	assert_int_equal(two.staging, 20000);
+	aur_backend_close(&backend);
+}
+
+/* What a process holds grows with what it touches, and its peak stays when that is gone. */
+static void the_peak_outlives_what_made_it(void **state)
+{
+	(void)state;
+	const size_t bytes = (size_t)64 << 20;
+	const int64_t before = aur_process_resident();
+	char *memory = malloc(bytes);
+	assert_non_null(memory);
+	memset(memory, 1, bytes);
+	/* The compiler must not find out that nobody reads it. */
+	__asm__ volatile("" : : "r"(memory) : "memory");
+	assert_true(aur_process_resident() > before + (int64_t)bytes / 2);
+	free(memory);
+	assert_true(before > 0 && aur_process_peak() > before + (int64_t)bytes / 2);
+}
+
+int main(void)
+{
+	aur_backend_register(&aur_cpu_factory);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_later_measurement_never_lowers_a_ceiling),
+		cmocka_unit_test(only_ranks_that_collect_hold_a_tensor),
+		cmocka_unit_test(fast_reduction_holds_buckets),
+		cmocka_unit_test(the_peak_outlives_what_made_it),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
