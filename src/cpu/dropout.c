@@ -77,7 +77,7 @@ static inline lanes in_all(uint64_t x)
  * takes them from. */
 static inline lanes lanes_of(const uint32_t element[LANES])
 {
-	lanes x;
+	lanes x = {0};
 	for (int i = 0; i < LANES / 2; i++) {
 		x[2 * i] = element[i];
 		x[2 * i + 1] = element[LANES / 2 + i];
