@@ -268,6 +268,8 @@ part_ends() {
 	sleep 1
 	scancel --signal=USR1 "$1" || fail "scancel"
 	until_true 60 is_pending "$1" || fail "$2 is not queued again"
+	# A start in the very second in which slurmd ended the part before is refused: "already killed, do not launch".
+	sleep 5
 	[ "$(grep -c "goes on in a further part" "$2.log")" = "$3" ] || fail "$2 has not ended $3 parts by itself"
 }
 
