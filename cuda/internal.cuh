@@ -1,0 +1,106 @@
+#ifndef AUR_CUDA_INTERNAL_CUH
+#define AUR_CUDA_INTERNAL_CUH
+
+/* Inside of the CUDA backend, for the files of operations. */
+
+extern "C" {
+#include "backend/backend.h"
+#include "backend/check.h"
+}
+
+#include "launch.cuh"
+
+#include <cublasLt.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What cuBLASLt may use of its own, a constant: bits depend on it. */
+enum { AUR_CUBLAS_WORKSPACE = 32 << 20 };
+
+struct aur_cuda_products; /* product.cu: descriptors and algorithms by shape */
+
+struct aur_cuda {
+	struct aur_backend base; /* first, so that the handle is this struct */
+	int device;
+	int multiprocessors;
+	int capability;      /* 90 for 9.0 */
+	cudaStream_t stream; /* of all operations */
+	struct aur_backend_limits limits;
+	size_t scratch_bytes; /* as reserved */
+	char *scratch;        /* owned, device memory, 256-byte aligned; one operation at a time uses it, from its start */
+	int32_t *fault; /* owned, device: 0, or what a kernel found wrong (enum aur_cuda_fault); read by synchronise */
+	cublasLtHandle_t cublas;
+	void *cublas_workspace; /* owned, device, AUR_CUBLAS_WORKSPACE bytes */
+	struct aur_cuda_products *products;
+};
+
+/* What a kernel can find wrong with numbers that the host has not seen. A kernel that finds it writes the code to
+ * `fault` and goes on without touching wild memory; synchronise() then fails with AUR_INPUT. */
+enum aur_cuda_fault { AUR_FAULT_NONE, AUR_FAULT_TOKEN, AUR_FAULT_TARGET };
+
+static inline struct aur_cuda *aur_cuda_of(struct aur_backend *backend)
+{
+	return reinterpret_cast<struct aur_cuda *>(backend);
+}
+
+/* error.cu: AUR_OK, or the device's error with CUDA's own text, `who: ...`; AUR_MEMORY when memory ran out, else
+ * AUR_DEVICE. */
+aur_status aur_cuda_check(cudaError_t error, const char *who);
+aur_status aur_cublas_check(cublasStatus_t status, const char *who);
+
+/* Fails with AUR_SHAPE when more scratch memory is needed than reserve() sized. */
+aur_status aur_cuda_check_scratch(const struct aur_cuda *cuda, const char *who, size_t bytes);
+
+/* The operations of backend.h, one .cu each, named as the twin in src/cpu. */
+aur_status aur_embedding_forward_cuda(struct aur_backend *, const struct aur_embedding_forward *);
+aur_status aur_embedding_backward_cuda(struct aur_backend *, const struct aur_embedding_backward *);
+aur_status aur_residual_norm_forward_cuda(struct aur_backend *, const struct aur_residual_norm_forward *);
+aur_status aur_residual_norm_backward_cuda(struct aur_backend *, const struct aur_residual_norm_backward *);
+aur_status aur_linear_forward_cuda(struct aur_backend *, const struct aur_linear_forward *);
+aur_status aur_linear_backward_cuda(struct aur_backend *, const struct aur_linear_backward *);
+aur_status aur_activation_forward_cuda(struct aur_backend *, const struct aur_activation_forward *);
+aur_status aur_activation_backward_cuda(struct aur_backend *, const struct aur_activation_backward *);
+aur_status aur_attention_forward_cuda(struct aur_backend *, const struct aur_attention_forward *);
+aur_status aur_attention_backward_cuda(struct aur_backend *, const struct aur_attention_backward *);
+aur_status aur_attention_cached_cuda(struct aur_backend *, const struct aur_attention_cached *);
+aur_status aur_head_loss_cuda(struct aur_backend *, const struct aur_head_loss *);
+aur_status aur_table_loss_cuda(struct aur_backend *, const struct aur_table_loss *);
+aur_status aur_adamw_cuda(struct aur_backend *, const struct aur_adamw *);
+aur_status aur_sum_of_squares_cuda(struct aur_backend *, const struct aur_sum_of_squares *);
+aur_status aur_clip_cuda(struct aur_backend *, const struct aur_clip *);
+aur_status aur_tree_add_cuda(struct aur_backend *, const struct aur_tree_add *);
+aur_status aur_cast_cuda(struct aur_backend *, const struct aur_cast *);
+
+/* Scratch memory each file needs for the model's largest shapes, in bytes (scratch.cu takes the largest). */
+size_t aur_embedding_scratch_cuda(const struct aur_backend_limits *limits);
+size_t aur_residual_norm_scratch_cuda(const struct aur_backend_limits *limits);
+size_t aur_linear_scratch_cuda(const struct aur_backend_limits *limits);
+size_t aur_attention_scratch_cuda(const struct aur_backend_limits *limits);
+size_t aur_head_loss_scratch_cuda(const struct aur_backend_limits *limits);
+size_t aur_table_loss_scratch_cuda(const struct aur_backend_limits *limits);
+size_t aur_adamw_scratch_cuda(const struct aur_backend_limits *limits);
+size_t aur_clip_scratch_cuda(const struct aur_backend_limits *limits);
+
+/* product.cu: C = alpha A B (+ C) by cuBLASLt, row-major as everywhere here; the algorithm is chosen once per shape. */
+struct aur_cuda_product {
+	int transpose_a, transpose_b; /* A is [k,m], B is [n,k] */
+	int64_t m, n, k;
+	const void *a, *b;
+	void *c;
+	int64_t lda, ldb, ldc; /* elements from one row to the next */
+	enum aur_dtype type;   /* of A and B: fp32 or bf16; accumulated in fp32 */
+	enum aur_dtype c_type; /* of C */
+	int accumulate;        /* C += */
+	const float *bias;     /* [n], added to each row; NULL: none */
+};
+aur_status aur_cuda_multiply(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);
+aur_status aur_cuda_products_create(struct aur_cuda *cuda);
+void aur_cuda_products_destroy(struct aur_cuda *cuda);
+
+/* column_sums.cu: sums[j] += sum over rows of x[i * pitch + j], in a fixed order; x fp32 or bf16, device memory.
+ * `partial` is scratch of aur_cuda_column_sums_bytes(rows, columns). */
+size_t aur_cuda_column_sums_bytes(int64_t rows, int64_t columns);
+aur_status aur_cuda_column_sums(struct aur_cuda *cuda, const char *who, const void *x, enum aur_dtype type,
+	int64_t rows, int64_t columns, int64_t pitch, float *sums, void *partial);
+
+#endif
