@@ -49,6 +49,21 @@ static void build_head(
 		add_head_gradients(shape, memory, op, work);
 }
 
+/* Rows of the table that a call touches: tokens that occur. */
+static int64_t distinct_tokens(const struct aur_tensor *tokens)
+{
+	const int32_t *token = tokens->data;
+	const int64_t n = aur_tensor_count(tokens);
+	int64_t distinct = 0;
+	for (int64_t i = 0; i < n; i++) {
+		int64_t first = 0;
+		while (token[first] != token[i])
+			first++;
+		distinct += first == i;
+	}
+	return distinct;
+}
+
 static void build_table(
 	const struct bench_shape *shape, struct bench_memory *memory, struct bench_job *job, struct bench_work *work)
 {
@@ -62,7 +77,10 @@ static void build_table(
 		.gradient_scale = 1.0f / (float)bench_rows(shape),
 	};
 	job->run = run_table;
-	work->bytes = 2 * bench_bytes_of(&op->tokens) + bench_bytes_of(&op->table) + 2 * bench_bytes_of(&op->d_table);
+	const double row = (double)(shape->vocabulary * (int64_t)sizeof(float));
+	work->bytes = 2 * bench_bytes_of(&op->tokens);
+	if (op->tokens.data)
+		work->bytes += 3 * row * (double)distinct_tokens(&op->tokens);
 }
 
 static void add_head(struct bench_suite *suite, const struct bench_model *model, int gradients)
@@ -85,24 +103,26 @@ static void add_head(struct bench_suite *suite, const struct bench_model *model,
 }
 
 /* A table of 50,257 by 50,257 logits would be 10 GB: the bigram is a model of small vocabularies. */
-static void add_table(struct bench_suite *suite, const struct bench_model *model)
+enum { MOST_OF_TABLE = 1000, WORDS = 9959 };
+
+static void add_table(struct bench_suite *suite, const struct bench_model *model, int64_t vocabulary)
 {
 	const struct bench_extent extent = model->extents[0];
 	const struct bench_case filled = {
 		.op = "table_loss",
 		.set = model->set,
 		.bound = BENCH_MEMORY,
-		.shape = {.batch = extent.batch, .positions = extent.positions, .vocabulary = model->vocabulary},
+		.shape = {.batch = extent.batch, .positions = extent.positions, .vocabulary = vocabulary},
 		.build = build_table,
 	};
 	bench_add(suite, &filled, "with gradients B=%lld T=%lld V=%lld", (long long)extent.batch,
-		(long long)extent.positions, (long long)model->vocabulary);
+		(long long)extent.positions, (long long)vocabulary);
 }
 
 void bench_add_loss(struct bench_suite *suite, const struct bench_model *model)
 {
 	add_head(suite, model, 0);
 	add_head(suite, model, 1);
-	if (model->vocabulary < 1000)
-		add_table(suite, model);
+	/* Beside the large model the words of Meditations: cross-entropy from memory, without products. */
+	add_table(suite, model, model->vocabulary < MOST_OF_TABLE ? model->vocabulary : WORDS);
 }

@@ -4,6 +4,7 @@
 #include "core/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Copies of memory larger than the caches: what memory-bound operations are held against. */
 
@@ -24,6 +25,10 @@ double bench_copy_rate(const struct bench_copy *copy);
 /* The same by stores that go past the cache: the most that memory gives, as lines are not read before they are
  * overwritten. 0 where the processor has no such stores. */
 double bench_copy_stream_rate(const struct bench_copy *copy);
+
+/* Reads both arrays once, adding them up, and returns the bytes a second: what a pass that writes nothing can reach.
+ * `sum` keeps the compiler from leaving it out. */
+double bench_copy_read_rate(const struct bench_copy *copy, uint64_t *sum);
 
 /* "one memcpy a thread" */
 const char *bench_copy_way(const struct bench_copy *copy);

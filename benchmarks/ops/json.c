@@ -80,12 +80,13 @@ static json_t *cases_array(const struct bench_report *report)
 
 aur_status bench_print_json(const struct bench_report *report)
 {
-	json_t *root = json_pack("{s:o, s:i, s:s, s:f, s:s, s:f, s:f, s:f, s:o, s:o}", "machine", machine_object(report),
-		"threads", report->settings->threads, "precision", aur_dtype_name(report->settings->precision), "copy_gb_per_s",
-		1e-9 * report->copy_bytes_per_s, "copy_way", report->copy_way, "stream_gb_per_s",
-		1e-9 * report->stream_bytes_per_s, "ceiling_gflop_per_s", 1e-9 * report->ceilings.best,
-		"ceiling_one_thread_gflop_per_s", 1e-9 * report->ceilings.one_thread, "ceilings",
-		ceilings_array(&report->ceilings), "cases", cases_array(report));
+	json_t *root =
+		json_pack("{s:o, s:i, s:s, s:f, s:s, s:f, s:f, s:f, s:f, s:o, s:o}", "machine", machine_object(report),
+			"threads", report->settings->threads, "precision", aur_dtype_name(report->settings->precision),
+			"copy_gb_per_s", 1e-9 * report->copy_bytes_per_s, "copy_way", report->copy_way, "stream_gb_per_s",
+			1e-9 * report->stream_bytes_per_s, "read_gb_per_s", 1e-9 * report->read_bytes_per_s, "ceiling_gflop_per_s",
+			1e-9 * report->ceilings.best, "ceiling_one_thread_gflop_per_s", 1e-9 * report->ceilings.one_thread,
+			"ceilings", ceilings_array(&report->ceilings), "cases", cases_array(report));
 	const int printed = root && json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) == 0;
 	json_decref(root);
 	if (!printed)

@@ -68,13 +68,15 @@ static int needs_ceilings(const struct bench_suite *suite, const struct bench_se
 static void measure_copies(const struct bench_copy *copy, struct bench_report *report)
 {
 	enum { COPIES = 7 };
-	double rates[COPIES], streams[COPIES];
+	double rates[COPIES], streams[COPIES], reads[COPIES];
 	for (int i = 0; i < COPIES; i++) {
 		streams[i] = bench_copy_stream_rate(copy);
 		rates[i] = bench_copy_rate(copy);
+		reads[i] = bench_copy_read_rate(copy, &report->read_sum);
 	}
 	report->copy_bytes_per_s = bench_median(rates, COPIES);
 	report->stream_bytes_per_s = bench_median(streams, COPIES);
+	report->read_bytes_per_s = bench_median(reads, COPIES);
 	snprintf(report->copy_way, sizeof report->copy_way, "%s", bench_copy_way(copy));
 }
 

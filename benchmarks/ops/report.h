@@ -10,7 +10,8 @@ struct bench_report {
 	struct bench_machine machine;
 	char variant[96]; /* the backend's */
 	char copy_way[32];
-	double copy_bytes_per_s, stream_bytes_per_s; /* medians before the cases */
+	double copy_bytes_per_s, stream_bytes_per_s, read_bytes_per_s; /* medians before the cases */
+	uint64_t read_sum;                                             /* of what was read */
 	struct bench_ceilings ceilings;
 	struct bench_result results[BENCH_CASES];
 	int n_results;

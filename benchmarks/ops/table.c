@@ -36,7 +36,7 @@ void bench_print_head(const struct bench_report *report)
 	printf("copy: %.1f GB/s read and written (%s)", 1e-9 * report->copy_bytes_per_s, report->copy_way);
 	if (report->stream_bytes_per_s > 0)
 		printf(", %.1f past the cache", 1e-9 * report->stream_bytes_per_s);
-	printf("\n");
+	printf("; reading alone: %.1f GB/s\n", 1e-9 * report->read_bytes_per_s);
 	print_ceilings(&report->ceilings);
 	printf("\n%-23s %-36s %9s %6s %10s %7s %6s %8s %8s %8s %9s %6s\n", "operation", "case", "operands", "in", "ms",
 		"GB/s", "% copy", "% stream", "GFLOP/s", "% ceil.", "libs ms", "x libs");

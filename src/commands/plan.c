@@ -263,13 +263,26 @@ static void plan_network(struct plan *plan)
 	}
 }
 
+/* Micro-batches that are computed beside each other. */
+static int lanes_of(const struct plan *plan)
+{
+	return aur_lanes_choose(&plan->config, plan->model, plan->backend, leaves_of_rank(plan));
+}
+
 /* Micro-batches by trial; at the ceilings where memory is short for one. */
 static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, json_t *section, double *seconds)
 {
 	struct aur_trial trial;
 	const int64_t micro = plan->config.train.micro_batch_size;
-	const aur_status status = aur_trial_run(
-		&plan->model_config, plan->compute, micro, plan->config.model.block_size, plan->machine.free_bytes, &trial);
+	const struct aur_trial_options options = {
+		.config = &plan->model_config,
+		.compute = plan->compute,
+		.batch = micro,
+		.positions = plan->config.model.block_size,
+		.free_bytes = plan->machine.free_bytes,
+		.lanes = lanes_of(plan),
+	};
+	const aur_status status = aur_trial_run(&options, &trial);
 	if (status == AUR_MEMORY) {
 		aur_describe_text(
 			section, "measured", "nothing: memory is short for a trial, the time is that at the ceilings");
@@ -282,7 +295,7 @@ static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, j
 	snprintf(text, sizeof text, "%lld sequence%s, %lld layer%s", (long long)trial.batch, trial.batch > 1 ? "s" : "",
 		(long long)trial.layers, trial.layers > 1 ? "s" : "");
 	aur_describe_text(section, "measured", text);
-	*seconds = trial.seconds * (double)micro / (double)trial.batch;
+	*seconds = trial.seconds * (double)micro / (double)trial.batch / (double)options.lanes;
 	return AUR_OK;
 }
 
@@ -303,6 +316,7 @@ static aur_status plan_time(struct plan *plan)
 	aur_report_rounded(section, "copy_ceiling_of_a_rank_gb_per_s", ceilings.copy * 1e-9, 4);
 	AUR_TRY(micro_batch_time(plan, products / micros, section, &micro));
 	const double step = micros * micro + outside + network_s(plan);
+	aur_describe_integer(section, "lanes", lanes_of(plan));
 	aur_report_rounded(section, "products_at_the_ceiling_ms", products * 1e3, 4);
 	aur_report_rounded(section, "micro_batches_ms", micros * micro * 1e3, 4);
 	aur_report_rounded(section, "reduction_and_optimizer_ms", outside * 1e3, 4);

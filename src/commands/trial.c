@@ -2,6 +2,9 @@
 
 #include "core/arena.h"
 #include "core/clock.h"
+#include "core/crew.h"
+#include "core/threads.h"
+#include "train/lanes.h"
 #include "train/precision.h"
 
 #include <math.h>
@@ -133,15 +136,14 @@ static aur_status median_time(struct bench *bench, double *seconds)
 	return AUR_OK;
 }
 
-static aur_status time_model(const struct aur_model_config *config, enum aur_dtype compute, int64_t batch,
-	int64_t positions, int64_t free_bytes, double *seconds)
+static aur_status time_model(const struct aur_trial_options *options, double *seconds)
 {
-	struct bench bench = {.compute = compute, .batch = batch, .positions = positions};
+	struct bench bench = {.compute = options->compute, .batch = options->batch, .positions = options->positions};
 	aur_status status;
-	AUR_TRY_CLEANUP(aur_model_create(config, &bench.model));
+	AUR_TRY_CLEANUP(aur_model_create(options->config, &bench.model));
 	AUR_TRY_CLEANUP(aur_backend_open("auto", &bench.backend));
-	AUR_TRY_CLEANUP(take_memory(&bench, free_bytes));
-	AUR_TRY_CLEANUP(fill(&bench, config->vocab_size));
+	AUR_TRY_CLEANUP(take_memory(&bench, options->free_bytes));
+	AUR_TRY_CLEANUP(fill(&bench, options->config->vocab_size));
 	status = median_time(&bench, seconds);
 cleanup:
 	aur_workspace_destroy(&bench.workspace);
@@ -149,6 +151,35 @@ cleanup:
 		bench.backend->ops->release(bench.backend, bench.memory);
 	aur_backend_close(&bench.backend);
 	aur_model_destroy(&bench.model);
+	return status;
+}
+
+/* Lanes beside each other, each with its own time. */
+struct side_by_side {
+	struct aur_trial_options options; /* of one lane */
+	double seconds[AUR_MOST_LANES];
+};
+
+static aur_status time_lane(void *context, int lane)
+{
+	struct side_by_side *all = context;
+	return time_model(&all->options, &all->seconds[lane]);
+}
+
+/* The slowest lane is waited for. */
+static aur_status time_lanes(const struct aur_trial_options *options, double *seconds)
+{
+	struct side_by_side all = {.options = *options};
+	struct aur_crew *crew = NULL;
+	if (options->lanes == 1)
+		return time_model(options, seconds);
+	all.options.free_bytes /= options->lanes;
+	AUR_TRY(aur_crew_create(options->lanes, aur_threads_now() / options->lanes, &crew));
+	const aur_status status = aur_crew_run(crew, time_lane, &all);
+	aur_crew_destroy(&crew);
+	*seconds = 0;
+	for (int i = 0; i < options->lanes; i++)
+		*seconds = fmax(*seconds, all.seconds[i]);
 	return status;
 }
 
@@ -179,20 +210,24 @@ static aur_status choose_size(const struct aur_model_config *config, int64_t pos
 	return AUR_OK;
 }
 
-aur_status aur_trial_run(const struct aur_model_config *config, enum aur_dtype compute, int64_t batch,
-	int64_t positions, int64_t free_bytes, struct aur_trial *trial)
+aur_status aur_trial_run(const struct aur_trial_options *options, struct aur_trial *trial)
 {
-	const int64_t all = config->type == AUR_TYPE_GPT ? config->n_layer : 1;
+	const struct aur_model_config *config = options->config;
+	const int is_gpt = config->type == AUR_TYPE_GPT;
+	const int64_t all = is_gpt ? config->n_layer : 1;
 	struct aur_model_config some = *config;
-	*trial = (struct aur_trial){.batch = batch, .layers = all};
-	AUR_TRY(choose_size(config, positions, trial));
-	some.n_layer = config->type == AUR_TYPE_GPT ? trial->layers : config->n_layer;
-	AUR_TRY(time_model(&some, compute, trial->batch, positions, free_bytes, &trial->seconds));
+	struct aur_trial_options part = *options;
+	*trial = (struct aur_trial){.batch = options->batch, .layers = all};
+	AUR_TRY(choose_size(config, options->positions, trial));
+	some.n_layer = is_gpt ? trial->layers : config->n_layer;
+	part.config = &some;
+	part.batch = trial->batch;
+	AUR_TRY(time_lanes(&part, &trial->seconds));
 	if (trial->layers == all)
 		return AUR_OK;
 	double one;
 	some.n_layer = 1;
-	AUR_TRY(time_model(&some, compute, trial->batch, positions, free_bytes, &one));
+	AUR_TRY(time_lanes(&part, &one));
 	const double layer = fmax(0.0, trial->seconds - one) / (double)(trial->layers - 1);
 	trial->seconds += layer * (double)(all - trial->layers);
 	return AUR_OK;

@@ -14,10 +14,17 @@ struct aur_trial {
 	double seconds;        /* forward and backward of a micro-batch of `batch` sequences of the whole model */
 };
 
-/* Runs a micro-batch of at most `batch` sequences of `positions` tokens in `compute` on the threads set: a few runs of
- * well under a second each, with as many layers as fit, and once more with one layer, from which the others' time is
- * taken. AUR_MEMORY when it would take more than `free_bytes`. */
-aur_status aur_trial_run(const struct aur_model_config *config, enum aur_dtype compute, int64_t batch,
-	int64_t positions, int64_t free_bytes, struct aur_trial *trial);
+/* What is tried: a micro-batch of at most `batch` sequences of `positions` tokens. */
+struct aur_trial_options {
+	const struct aur_model_config *config; /* borrowed */
+	enum aur_dtype compute;
+	int64_t batch, positions;
+	int64_t free_bytes; /* it may take */
+	int lanes;          /* so many at once, as lanes of a training run, which share the threads set */
+};
+
+/* A few runs of well under a second each, with as many layers as fit, and once more with one layer, from which the
+ * others' time is taken. AUR_MEMORY when it would take more than the free bytes. */
+aur_status aur_trial_run(const struct aur_trial_options *options, struct aur_trial *trial);
 
 #endif

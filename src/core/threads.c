@@ -51,6 +51,16 @@ void aur_threads_setup(struct aur_threads *threads)
 	omp_set_num_threads(threads->threads);
 }
 
+int aur_threads_now(void)
+{
+	return omp_get_max_threads();
+}
+
+void aur_threads_use(int threads)
+{
+	omp_set_num_threads(threads);
+}
+
 static int set_default(const char *name, const char *value)
 {
 	if (getenv(name))

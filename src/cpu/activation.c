@@ -161,7 +161,8 @@ static void forward_block(const struct aur_activation_forward *op, int64_t begin
 	for (; begin < end; begin += AUR_PIECE) {
 		const int64_t n = end - begin < AUR_PIECE ? end - begin : AUR_PIECE;
 		forward(op, begin, n, piece);
-		aur_stream(aur_elements(&op->y, begin), piece, (size_t)n * aur_element_bytes(op->y.dtype));
+		aur_stream(aur_elements(&op->y, begin), piece, (size_t)n * aur_element_bytes(op->y.dtype),
+			aur_elements(&op->x, begin + n));
 	}
 	aur_stream_end();
 }
@@ -188,7 +189,8 @@ static void backward_block(const struct aur_activation_backward *op, int64_t beg
 	for (; begin < end; begin += AUR_PIECE) {
 		const int64_t n = end - begin < AUR_PIECE ? end - begin : AUR_PIECE;
 		backward(op, begin, n, piece);
-		aur_stream(aur_elements(&op->d_x, begin), piece, (size_t)n * aur_element_bytes(op->d_x.dtype));
+		aur_stream(aur_elements(&op->d_x, begin), piece, (size_t)n * aur_element_bytes(op->d_x.dtype),
+			aur_elements(&op->x, begin + n));
 	}
 	aur_stream_end();
 }

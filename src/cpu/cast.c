@@ -36,7 +36,7 @@ static void convert_block(const struct aur_cast *op, int64_t begin, int64_t end,
 	for (; begin < end; begin += AUR_PIECE) {
 		const int64_t n = end - begin < AUR_PIECE ? end - begin : AUR_PIECE;
 		convert(op, begin, n, piece);
-		aur_stream(aur_elements(&op->y, begin), piece, (size_t)n * aur_element_bytes(op->y.dtype));
+		aur_stream(aur_elements(&op->y, begin), piece, (size_t)n * aur_element_bytes(op->y.dtype), NULL);
 	}
 	aur_stream_end();
 }

@@ -61,14 +61,15 @@ static int64_t piece_columns(int64_t n)
 }
 
 /* One pass: each piece's exponentials are taken from the largest number seen so far, max[piece], and what was summed
- * before is scaled down when a larger one comes. */
-static struct aur_softmax soften(const float *x, int64_t n, float *exponentials, float max[MOST])
+ * before is scaled down when a larger one comes. `next`, unless NULL, is a row that is read afterwards. */
+static struct aur_softmax soften(const float *x, int64_t n, float *exponentials, float max[MOST], const float *next)
 {
 	struct aur_softmax softmax = {.max = -INFINITY};
 	const int64_t step = piece_columns(n);
 	for (int64_t i = 0; i < n; i += step) {
 		const int64_t columns = n - i < step ? n - i : step;
 		const float here = maximum_of(x + i, columns);
+		aur_fetch(next ? next + i : NULL, (size_t)columns * sizeof *next);
 		if (here > softmax.max) {
 			softmax.sum *= exp((double)softmax.max - (double)here);
 			softmax.max = here;
@@ -79,10 +80,10 @@ static struct aur_softmax soften(const float *x, int64_t n, float *exponentials,
 	return softmax;
 }
 
-struct aur_softmax aur_softmax_of(const float *x, int64_t n)
+struct aur_softmax aur_softmax_of(const float *x, int64_t n, const float *next)
 {
 	float max[MOST];
-	return soften(x, n, NULL, max);
+	return soften(x, n, NULL, max, next);
 }
 
 /* `to` may be the memory of `e`: an element of it is never wider, so what is written has been read. */
@@ -110,7 +111,7 @@ double aur_cross_entropy_row(
 {
 	float max[MOST];
 	const double chosen = (double)logits[target];
-	const struct aur_softmax softmax = soften(logits, n, d_logits ? logits : NULL, max);
+	const struct aur_softmax softmax = soften(logits, n, d_logits ? logits : NULL, max, NULL);
 	const double loss = log(softmax.sum) + ((double)softmax.max - chosen);
 	if (!d_logits)
 		return loss;

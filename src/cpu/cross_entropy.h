@@ -13,8 +13,9 @@ struct aur_softmax {
 	double sum; /* of fp32 exponentials, added in fp32 over 512 columns and in fp64 beyond */
 };
 
-/* Of one row, in one pass; x [n], n > 0. A NaN in x makes sum NaN. */
-struct aur_softmax aur_softmax_of(const float *x, int64_t n);
+/* Of one row, in one pass; x [n], n > 0. A NaN in x makes sum NaN. `next`, unless NULL, is a row as long that is read
+ * afterwards: it is fetched meanwhile. */
+struct aur_softmax aur_softmax_of(const float *x, int64_t n, const float *next);
 
 /* -log softmax(logits)[target] of one row, the same bits with and without a gradient. d_logits, fp32 or bf16 [n], gets
  * (softmax(logits) - onehot(target)) * scale; the logits are then used up, and it may begin where they do, in either

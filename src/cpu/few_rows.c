@@ -21,15 +21,14 @@ int aur_has_few_rows(const struct aur_gemm *p)
 		   p->c_type == AUR_F32;
 }
 
-/* Halves are added to each other until one number is left. */
-static float total_of(const struct sums *sums)
+/* Halves are added to each other until one number is left, whatever the size of a register. */
+static inline float total_of(struct sums sums)
 {
-	float lane[LANES];
-	memcpy(lane, sums, sizeof lane);
-	for (int half = LANES / 2; half > 0; half /= 2)
+	AUR_UNROLL
+	for (int half = REGISTERS / 2; half > 0; half /= 2)
 		for (int i = 0; i < half; i++)
-			lane[i] += lane[i + half];
-	return lane[0];
+			sums.of[i] += sums.of[i + half];
+	return aur_vec_sum(sums.of[0]);
 }
 
 static inline void add_products(const float *a, const float *b, struct sums *sums)
@@ -71,7 +70,7 @@ static void multiply_group(const float *a, const float *b, int64_t pitch, int64_
 		}
 	}
 	for (int64_t i = 0; i < count; i++)
-		out[i] = total_of(&sums[i]);
+		out[i] = total_of(sums[i]);
 }
 
 /* Columns [begin, end) of C. A group of rows of B serves every row of A while it is in the first-level cache. */

@@ -184,7 +184,7 @@ static void multiply_panel(
 	const int64_t tiles = (block->columns + AUR_PANEL_COLUMNS - 1) / AUR_PANEL_COLUMNS;
 	for (int64_t i = 0; i < tiles; i++) {
 		const int64_t j = i * AUR_PANEL_COLUMNS, width = panel_width(block, j), left = block->columns - j;
-		if (next->rows > 0)
+		if (next->rows > 0 && block->p->m * block->p->k > 1 << 20)
 			aur_pack_prefetch(&next->source, i, tiles);
 		multiply_tile(block, &tile, panel->row, panel->rows, block->column + j, left < width ? left : width);
 		tile.b += tile.steps * width;

@@ -111,11 +111,79 @@ static float step_of(const struct aur_pack_source *s, int64_t line, int64_t step
 	return pair_of(first, 2 * step + 1 < s->depth);
 }
 
+#if defined(__AVX512F__)
+
+typedef uint32_t sixteen __attribute__((vector_size(64)));
+typedef uint32_t sixteen_loose __attribute__((vector_size(64), aligned(2), may_alias));
+typedef uint64_t eight __attribute__((vector_size(64)));
+
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define LOW_PAIRS(a, b) (sixteen) __builtin_shufflevector((eight)(a), (eight)(b), 0, 8, 2, 10, 4, 12, 6, 14)
+#define HIGH_PAIRS(a, b) (sixteen) __builtin_shufflevector((eight)(a), (eight)(b), 1, 9, 3, 11, 5, 13, 7, 15)
+#define FIRST_HALVES(a, b) (sixteen) __builtin_shufflevector((eight)(a), (eight)(b), 0, 1, 2, 3, 8, 9, 10, 11)
+#define LAST_HALVES(a, b) (sixteen) __builtin_shufflevector((eight)(a), (eight)(b), 4, 5, 6, 7, 12, 13, 14, 15)
+#define EVEN_FOURS(a, b) (sixteen) __builtin_shufflevector((eight)(a), (eight)(b), 0, 1, 4, 5, 8, 9, 12, 13)
+#define ODD_FOURS(a, b) (sixteen) __builtin_shufflevector((eight)(a), (eight)(b), 2, 3, 6, 7, 10, 11, 14, 15)
+
+/* Sixteen steps of sixteen lines: squares of four within each quarter of a register, then the quarters. A square of
+ * four at a time takes four times the loads and stores, twice the shuffles. */
+static void transpose_sixteen(const char *line, int64_t line_bytes, int64_t width, float *to)
+{
+	sixteen r[16], t[16];
+	AUR_UNROLL
+	for (int i = 0; i < 16; i++)
+		r[i] = *(const sixteen_loose *)(const void *)(line + i * line_bytes);
+	AUR_UNROLL
+	for (int i = 0; i < 16; i += 2) {
+		t[i] = LOW(r[i], r[i + 1]);
+		t[i + 1] = HIGH(r[i], r[i + 1]);
+	}
+	AUR_UNROLL
+	for (int i = 0; i < 16; i += 4) {
+		r[i] = LOW_PAIRS(t[i], t[i + 2]);
+		r[i + 1] = HIGH_PAIRS(t[i], t[i + 2]);
+		r[i + 2] = LOW_PAIRS(t[i + 1], t[i + 3]);
+		r[i + 3] = HIGH_PAIRS(t[i + 1], t[i + 3]);
+	}
+	AUR_UNROLL
+	for (int c = 0; c < 4; c++) {
+		const sixteen a = FIRST_HALVES(r[c], r[4 + c]), b = LAST_HALVES(r[c], r[4 + c]);
+		const sixteen d = FIRST_HALVES(r[8 + c], r[12 + c]), e = LAST_HALVES(r[8 + c], r[12 + c]);
+		*(sixteen_loose *)(void *)(to + c * width) = EVEN_FOURS(a, d);
+		*(sixteen_loose *)(void *)(to + (4 + c) * width) = ODD_FOURS(a, d);
+		*(sixteen_loose *)(void *)(to + (8 + c) * width) = EVEN_FOURS(b, e);
+		*(sixteen_loose *)(void *)(to + (12 + c) * width) = ODD_FOURS(b, e);
+	}
+}
+
+/* As many lines of 16 steps as make whole squares of sixteen; returns their number. */
+static int64_t transpose_squares(const char *data, int64_t line_bytes, int64_t lines, int64_t width, float *to)
+{
+	int64_t i = 0;
+	for (; i + 16 <= lines; i += 16) {
+		for (int k = 0; k < 16; k++)
+			__builtin_prefetch(data + (i + k) * line_bytes + 64);
+		transpose_sixteen(data + i * line_bytes, line_bytes, width, to + i);
+	}
+	return i;
+}
+
+#else
+
+static int64_t transpose_squares(const char *data, int64_t line_bytes, int64_t lines, int64_t width, float *to)
+{
+	(void)data, (void)line_bytes, (void)lines, (void)width, (void)to;
+	return 0;
+}
+
+#endif
+
 /* `steps` (a multiple of 4) steps of `lines` (too) lines. */
 static void transpose_block(
 	const char *data, int64_t line_bytes, int64_t lines, int64_t steps, int64_t width, float *to)
 {
-	for (int64_t i = 0; i < lines; i += 4) {
+	for (int64_t i = steps == 16 ? transpose_squares(data, line_bytes, lines, width, to) : 0; i < lines; i += 4) {
 		const char *line = data + i * line_bytes;
 		for (int k = 0; k < 4; k++)
 			__builtin_prefetch(line + k * line_bytes + 4 * steps);

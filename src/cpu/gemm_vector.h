@@ -47,6 +47,24 @@ static inline aur_vec aur_vec_of(float x)
 #endif
 }
 
+typedef float aur_four __attribute__((vector_size(16)));
+typedef float aur_eight __attribute__((vector_size(32)));
+
+/* The sum of all lanes: halves are added to each other until one number is left. */
+static inline float aur_vec_sum(aur_vec v)
+{
+#if defined(__AVX512F__)
+	const aur_eight w = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+						__builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+	const aur_four x = __builtin_shufflevector(w, w, 0, 1, 2, 3) + __builtin_shufflevector(w, w, 4, 5, 6, 7);
+#elif defined(__AVX2__) && defined(__FMA__)
+	const aur_four x = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+	const aur_four x = v;
+#endif
+	return (x[0] + x[2]) + (x[1] + x[3]);
+}
+
 #if defined(__AVX512BF16__)
 #define AUR_HAS_BF16_PRODUCT 1
 

@@ -96,10 +96,10 @@ AUR_INLINE void put_s(const struct forward *f, int64_t row, const float *line, f
 	if (!f->stream_s) {
 		put_row(line, s, f->columns, type);
 	} else if (type == AUR_F32) {
-		aur_stream(s, line, bytes);
+		aur_stream(s, line, bytes, aur_elements(&f->op->b, (row + 1) * f->columns));
 	} else {
 		put_row(line, buffer, f->columns, type);
-		aur_stream(s, buffer, bytes);
+		aur_stream(s, buffer, bytes, aur_elements(&f->op->b, (row + 1) * f->columns));
 	}
 }
 
@@ -116,7 +116,7 @@ AUR_INLINE void normalise_row(const struct forward *f, const struct aur_norm_buf
 	void *y = aur_elements(&op->y, row * n);
 	normalise(s, m, aur_f32(&op->gamma), beta, f->stream_y ? buffers->line[1] : y, n, type);
 	if (f->stream_y)
-		aur_stream(y, buffers->line[1], (size_t)n * aur_element_bytes(type));
+		aur_stream(y, buffers->line[1], (size_t)n * aur_element_bytes(type), aur_elements(&op->a, (row + 1) * n));
 }
 
 /* One row; `factor` is its dropout's or NULL. */

@@ -104,9 +104,9 @@ AUR_INLINE void backward_row(const struct backward *b, const struct aur_norm_buf
 	if (!factor && d_b && d_b != d_a)
 		memcpy(to_b, to_a, bytes);
 	if (b->stream_a)
-		aur_stream(d_a, to_a, bytes);
+		aur_stream(d_a, to_a, bytes, NULL);
 	if (b->stream_b)
-		aur_stream(d_b, to_b, bytes);
+		aur_stream(d_b, to_b, bytes, NULL);
 }
 
 static void backward_rows(const struct backward *b, const struct aur_norm_buffers *buffers, int64_t begin, int64_t end,

@@ -60,12 +60,19 @@ static inline void *aur_elements(const struct aur_tensor *tensor, int64_t first)
 
 /* A result of this many bytes is written past the caches: that spares the processor reading each line before writing
  * it. With 12 MiB, a third of the last-level cache, the activation took a tenth less and the product that read its
- * result next took no longer. */
-enum { AUR_STREAM_BYTES = 8 << 20, AUR_PIECE = 1024 /* elements that a streaming loop makes at a time */ };
+ * result next took no longer; with 3 MiB the norm took a third less, and a training step as long as before. */
+enum { AUR_STREAM_BYTES = 2 << 20, AUR_PIECE = 1024 /* elements that a streaming loop makes at a time */ };
 
 static inline int aur_streams(const struct aur_tensor *result)
 {
 	return (size_t)aur_tensor_count(result) * aur_element_bytes(result->dtype) >= AUR_STREAM_BYTES;
+}
+
+/* Asks for memory that is read soon, while something else is computed; NULL: nothing. */
+static inline void aur_fetch(const void *from, size_t bytes)
+{
+	for (size_t i = 0; from && i < bytes; i += 64)
+		__builtin_prefetch((const char *)from + i);
 }
 
 #if defined __AVX512F__
@@ -94,14 +101,19 @@ AUR_INLINE void aur_stream_unit(char *to, const char *from)
 }
 #endif
 
-/* Copies past the caches. aur_stream_end() before another thread may read. */
-static inline void aur_stream(void *to, const void *from, size_t bytes)
+/* Copies past the caches. aur_stream_end() before another thread may read. `next`, unless NULL, is what will be read
+ * after it, as many bytes: it is fetched meanwhile, since the processor's own prefetching rests while nothing is read.
+ */
+static inline void aur_stream(void *to, const void *from, size_t bytes, const void *next)
 {
 	const size_t before = (AUR_STREAM_UNIT - (uintptr_t)to % AUR_STREAM_UNIT) % AUR_STREAM_UNIT;
 	size_t i = before < bytes ? before : bytes;
 	memcpy(to, from, i);
-	for (; i + AUR_STREAM_UNIT <= bytes; i += AUR_STREAM_UNIT)
+	for (; i + AUR_STREAM_UNIT <= bytes; i += AUR_STREAM_UNIT) {
+		if (next)
+			__builtin_prefetch((const char *)next + i);
 		aur_stream_unit((char *)to + i, (const char *)from + i);
+	}
 	memcpy((char *)to + i, (const char *)from + i, bytes - i);
 }
 

@@ -41,8 +41,11 @@ static aur_status open_log(struct aur_run *run)
 	AUR_TRY(aur_run_path(run->options->run, "log.jsonl", path, sizeof path));
 	AUR_TRY(aur_metrics_open(path, &run->metrics));
 	const char *precision = aur_dtype_name(run->trainer->compute);
-	aur_info("%d rank%s of %d thread%s, %s, %s, %s reduction", run->comm->size, run->comm->size > 1 ? "s" : "",
-		run->threads.threads, run->threads.threads > 1 ? "s" : "", run->backend->variant, precision,
+	char lanes[32] = "";
+	if (run->trainer->n_lanes > 1)
+		snprintf(lanes, sizeof lanes, " in %d lanes", run->trainer->n_lanes);
+	aur_info("%d rank%s of %d thread%s%s, %s, %s, %s reduction", run->comm->size, run->comm->size > 1 ? "s" : "",
+		run->threads.threads, run->threads.threads > 1 ? "s" : "", lanes, run->backend->variant, precision,
 		run->config.train.reduction == AUR_REDUCTION_EXACT ? "exact" : "fast");
 	return aur_metrics_write_start(run->metrics, run->trainer->step, run->comm->size, run->threads.threads,
 		aur_model_parameters(run->model)->elements, AUR_VERSION " " AUR_COMMIT, run->backend->variant, precision);

@@ -13,7 +13,7 @@
 static aur_status evaluate_split(struct aur_run *run, enum aur_split split, struct aur_evaluation *result)
 {
 	const struct aur_evaluate evaluate = {
-		.workspace = run->trainer->workspace,
+		.workspace = run->trainer->lanes[0].workspace,
 		.backend = run->backend,
 		.comm = run->comm,
 		.dataset = run->eval_dataset,

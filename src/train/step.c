@@ -8,52 +8,74 @@
 /* After this many steps in a row without a finite gradient the run has diverged. */
 enum { SKIPS_ALLOWED = 10 };
 
-static aur_status upload_state(struct aur_trainer *trainer, const struct aur_step_state *state)
-{
-	return trainer->backend->ops->upload(trainer->backend, trainer->state, state, sizeof *state);
-}
-
 /* One micro-batch: `index` counts this rank's. */
-static aur_status run_micro(
-	struct aur_trainer *trainer, const int32_t *tokens, const int32_t *targets, int64_t index, float *gradients)
+static aur_status run_micro(struct aur_trainer *trainer, struct aur_lane *lane, int64_t index, float *gradients)
 {
 	const struct aur_config *config = trainer->config;
-	struct aur_backend *backend = trainer->backend;
+	struct aur_backend *backend = lane->backend;
 	const int64_t micro = config->train.micro_batch_size, positions = config->model.block_size;
 	const int64_t first = aur_trainer_first_sequence(trainer) + index * micro;
-	const size_t bytes = (size_t)(micro * positions) * sizeof *tokens;
+	const size_t bytes = (size_t)(micro * positions) * sizeof *lane->tokens;
 	const struct aur_step_state state = {
 		.seed = (uint64_t)config->train.seed,
 		.first_sample = (uint64_t)(trainer->step * config->train.batch_size + first),
 	};
-	AUR_TRY(upload_state(trainer, &state));
-	AUR_TRY(backend->ops->upload(backend, trainer->tokens, tokens + index * micro * positions, bytes));
-	AUR_TRY(backend->ops->upload(backend, trainer->targets, targets + index * micro * positions, bytes));
+	AUR_TRY(backend->ops->upload(backend, lane->state, &state, sizeof state));
+	AUR_TRY(backend->ops->upload(backend, lane->tokens, trainer->next_tokens + index * micro * positions, bytes));
+	AUR_TRY(backend->ops->upload(backend, lane->targets, trainer->next_targets + index * micro * positions, bytes));
 	const struct aur_micro_batch batch = {
-		.tokens = trainer->tokens,
-		.targets = trainer->targets,
+		.tokens = lane->tokens,
+		.targets = lane->targets,
 		.batch = micro,
 		.positions = positions,
 		.weights = trainer->weights,
 		.compute_weights = trainer->compute_weights,
-		.state = trainer->state,
+		.state = lane->state,
 		.loss = trainer->losses + first,
 		.gradients = gradients,
 		.gradient_scale = (float)(1.0 / (double)(config->train.batch_size * positions)),
 	};
-	return aur_model_run(trainer->workspace, &batch);
+	return aur_model_run(lane->workspace, &batch);
 }
 
-static aur_status run_leaves(struct aur_trainer *trainer, const int32_t *tokens, const int32_t *targets)
+/* The leaves of one lane, added up. */
+static aur_status run_leaves(void *context, int number)
 {
-	int64_t index = 0;
-	for (int64_t leaf = 0; leaf < trainer->leaves_here; leaf++) {
+	struct aur_trainer *trainer = context;
+	struct aur_lane *lane = &trainer->lanes[number];
+	const int64_t leaves = trainer->leaves_here / trainer->n_lanes;
+	int64_t index = number * leaves * trainer->micros_per_leaf;
+	lane->tree.waiting = 0;
+	for (int64_t leaf = 0; leaf < leaves; leaf++) {
 		float *gradients;
-		AUR_TRY(aur_leaf_tree_begin(&trainer->tree, trainer->backend, &gradients));
+		AUR_TRY(aur_leaf_tree_begin(&lane->tree, lane->backend, &gradients));
 		for (int64_t i = 0; i < trainer->micros_per_leaf; i++)
-			AUR_TRY(run_micro(trainer, tokens, targets, index++, gradients));
-		AUR_TRY(aur_leaf_tree_end(&trainer->tree, trainer->backend));
+			AUR_TRY(run_micro(trainer, lane, index++, gradients));
+		AUR_TRY(aur_leaf_tree_end(&lane->tree, lane->backend));
 	}
+	AUR_TRY(aur_leaf_tree_take(&lane->tree, &lane->sum));
+	return lane->backend->ops->synchronise(lane->backend);
+}
+
+/* The upper part of this rank's tree. */
+static aur_status add_lanes(struct aur_trainer *trainer, float **sum)
+{
+	struct aur_tree_add add = {
+		.n_parts = trainer->n_lanes, .out = trainer->lanes[0].sum, .count = trainer->slices.count};
+	for (int i = 0; i < trainer->n_lanes; i++)
+		add.parts[i] = trainer->lanes[i].sum;
+	*sum = add.out;
+	return trainer->backend->ops->tree_add(trainer->backend, &add);
+}
+
+static aur_status run_lanes(struct aur_trainer *trainer, float **sum)
+{
+	if (trainer->n_lanes > 1) {
+		AUR_TRY(aur_crew_run(trainer->crew, run_leaves, trainer));
+		return add_lanes(trainer, sum);
+	}
+	AUR_TRY(run_leaves(trainer, 0));
+	*sum = trainer->lanes[0].sum;
 	return AUR_OK;
 }
 
@@ -61,18 +83,15 @@ static aur_status run_leaves(struct aur_trainer *trainer, const int32_t *tokens,
 static aur_status local_part(
 	struct aur_trainer *trainer, struct aur_loader *loader, float **sum, struct aur_trainer_times *times)
 {
-	const int32_t *tokens, *targets;
 	const double start = aur_clock_s();
+	struct aur_workspace *first = trainer->lanes[0].workspace;
 	AUR_TRY(trainer->pending);
-	trainer->tree.waiting = 0;
 	/* What an evaluation spent since the last step is not this step's. */
-	aur_workspace_times(trainer->workspace, &times->forward_s, &times->backward_s);
-	AUR_TRY(aur_loader_next(loader, &tokens, &targets));
+	aur_workspace_times(first, &times->forward_s, &times->backward_s);
+	AUR_TRY(aur_loader_next(loader, &trainer->next_tokens, &trainer->next_targets));
 	times->data_s = aur_clock_s() - start;
-	AUR_TRY(run_leaves(trainer, tokens, targets));
-	AUR_TRY(aur_leaf_tree_take(&trainer->tree, sum));
-	AUR_TRY(trainer->backend->ops->synchronise(trainer->backend));
-	aur_workspace_times(trainer->workspace, &times->forward_s, &times->backward_s);
+	AUR_TRY(run_lanes(trainer, sum));
+	aur_workspace_times(first, &times->forward_s, &times->backward_s);
 	return AUR_OK;
 }
 
@@ -167,7 +186,7 @@ static aur_status optimize(struct aur_trainer *trainer, float *gradient, struct 
 	struct aur_backend *backend = trainer->backend;
 	struct aur_comm *comm = trainer->comm;
 	struct aur_step_state state = next_update(trainer);
-	AUR_TRY(upload_state(trainer, &state));
+	AUR_TRY(backend->ops->upload(backend, trainer->state, &state, sizeof state));
 	AUR_TRY(clip(trainer, gradient));
 	AUR_TRY(update(trainer, gradient));
 	AUR_TRY(backend->ops->synchronise(backend));

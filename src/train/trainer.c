@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "core/log.h"
+#include "core/threads.h"
 #include "train/precision.h"
 
 #include <stdio.h>
@@ -88,8 +89,9 @@ static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
 	trainer->weights = aur_arena_take(arena, "weights", count * f);
 	if (trainer->compute != AUR_F32)
 		trainer->compute_weights = aur_arena_take(arena, "rounded weights", count * aur_dtype_bytes(trainer->compute));
-	for (int i = 0; i < trainer->tree.n_buffers; i++)
-		trainer->tree.buffers[i] = aur_arena_take(arena, "gradient buffers", count * f);
+	for (int i = 0; i < trainer->n_lanes; i++)
+		for (int k = 0; k < trainer->lanes[i].tree.n_buffers; k++)
+			trainer->lanes[i].tree.buffers[k] = aur_arena_take(arena, "gradient buffers", count * f);
 	trainer->m = aur_arena_take(arena, "optimizer state", slice * f);
 	trainer->v = aur_arena_take(arena, "optimizer state", slice * f);
 	const int alone = trainer->comm->size == 1;
@@ -99,8 +101,12 @@ static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
 		alone || !exact ? NULL : aur_arena_take(arena, "exchange", (size_t)aur_slices_parts(&trainer->slices) * f);
 	trainer->sums = aur_arena_take(arena, "batch", (size_t)trainer->sum_slices.count * sizeof(double));
 	trainer->losses = aur_arena_take(arena, "batch", (size_t)config->train.batch_size * sizeof(double));
-	trainer->tokens = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
-	trainer->targets = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
+	for (int i = 0; i < trainer->n_lanes; i++) {
+		struct aur_lane *lane = &trainer->lanes[i];
+		lane->tokens = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
+		lane->targets = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
+		lane->state = aur_arena_take(arena, "batch", sizeof *lane->state);
+	}
 	trainer->state = aur_arena_take(arena, "batch", sizeof *trainer->state);
 }
 
@@ -145,8 +151,19 @@ static void make_slices(struct aur_trainer *trainer)
 	aur_slices_make(&trainer->slices, count, AUR_NORM_BLOCK, ranks);
 	aur_slices_make(&trainer->sum_slices, (count + AUR_NORM_BLOCK - 1) / AUR_NORM_BLOCK, 1, ranks);
 	aur_slices_make(&trainer->loss_slices, trainer->config->train.batch_size, trainer->local_batch, ranks);
-	trainer->tree.count = count;
-	trainer->tree.n_buffers = aur_leaf_tree_buffers(trainer->leaves_here);
+}
+
+static aur_status make_lanes(struct aur_trainer *trainer)
+{
+	trainer->n_lanes = aur_lanes_choose(trainer->config, trainer->model, trainer->backend, trainer->leaves_here);
+	trainer->lanes = calloc((size_t)trainer->n_lanes, sizeof *trainer->lanes);
+	if (!trainer->lanes)
+		return aur_fail(AUR_MEMORY, "trainer: no memory for its lanes");
+	for (int i = 0; i < trainer->n_lanes; i++) {
+		trainer->lanes[i].tree.count = trainer->slices.count;
+		trainer->lanes[i].tree.n_buffers = aur_leaf_tree_buffers(trainer->leaves_here / trainer->n_lanes);
+	}
+	return AUR_OK;
 }
 
 /* The rank's share of the batch and of the arenas: all that its memory depends on. */
@@ -155,7 +172,7 @@ static aur_status share_work(struct aur_trainer *trainer)
 	AUR_TRY(check_ranks(trainer->config, trainer->comm->size));
 	share_batch(trainer);
 	make_slices(trainer);
-	return AUR_OK;
+	return make_lanes(trainer);
 }
 
 static void add_to_plan(struct aur_arena *plan, const struct aur_arena *more)
@@ -165,16 +182,66 @@ static void add_to_plan(struct aur_arena *plan, const struct aur_arena *more)
 	plan->used += more->used;
 }
 
-static aur_status create(struct aur_trainer *trainer)
+static aur_status create_workspace(struct aur_trainer *trainer, struct aur_lane *lane, struct aur_arena *plan)
 {
 	const struct aur_config *config = trainer->config;
+	return aur_workspace_create(trainer->model, lane->backend, config->train.micro_batch_size, config->model.block_size,
+		1, trainer->compute, &lane->workspace, plan);
+}
+
+/* In the lane's own thread: scratch memory is for as many OpenMP threads as that one has. Lane 0 is the caller's. */
+static aur_status open_lane(void *context, int number)
+{
+	struct aur_trainer *trainer = context;
+	struct aur_lane *lane = &trainer->lanes[number];
+	if (number == 0)
+		return AUR_OK;
+	AUR_TRY(aur_backend_open(trainer->backend->name, &lane->backend));
+	return create_workspace(trainer, lane, NULL);
+}
+
+static int threads_of_lane(const struct aur_trainer *trainer)
+{
+	return aur_threads_now() / trainer->n_lanes;
+}
+
+static aur_status create_lanes(struct aur_trainer *trainer, struct aur_arena *plan)
+{
+	trainer->lanes[0].backend = trainer->backend;
+	AUR_TRY(create_workspace(trainer, &trainer->lanes[0], plan));
+	if (trainer->n_lanes == 1)
+		return AUR_OK;
+	AUR_TRY(aur_crew_create(trainer->n_lanes, threads_of_lane(trainer), &trainer->crew));
+	return aur_crew_run(trainer->crew, open_lane, trainer);
+}
+
+/* What the other lanes take for activations, in the parts that lane 0 has. */
+static aur_status plan_lanes(const struct aur_trainer *trainer, struct aur_arena *plan)
+{
+	const struct aur_config *config = trainer->config;
+	const int threads = aur_threads_now();
+	struct aur_arena one = {0};
+	if (trainer->n_lanes == 1)
+		return AUR_OK;
+	aur_threads_use(threads_of_lane(trainer));
+	const aur_status status = aur_workspace_plan(trainer->model, trainer->backend, config->train.micro_batch_size,
+		config->model.block_size, 1, trainer->compute, &one);
+	aur_threads_use(threads);
+	for (int i = 1; i < trainer->n_lanes; i++)
+		for (int k = 0; k < one.n_parts; k++)
+			aur_arena_take(plan, one.parts[k].name, one.parts[k].bytes);
+	return status;
+}
+
+static aur_status create(struct aur_trainer *trainer)
+{
 	AUR_TRY(share_work(trainer));
 	AUR_TRY(make_segments(trainer));
 	AUR_TRY(take_memory(trainer));
 	struct aur_arena activations = {0};
-	AUR_TRY(aur_workspace_create(trainer->model, trainer->backend, config->train.micro_batch_size,
-		config->model.block_size, 1, trainer->compute, &trainer->workspace, &activations));
-	say_plan("and for a micro-batch", &activations);
+	AUR_TRY(create_lanes(trainer, &activations));
+	AUR_TRY(plan_lanes(trainer, &activations));
+	say_plan(trainer->n_lanes > 1 ? "and for a micro-batch on each lane" : "and for a micro-batch", &activations);
 	add_to_plan(&trainer->plan, &activations);
 	return AUR_OK;
 }
@@ -208,8 +275,10 @@ aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_mo
 	carve(trainer, plan);
 	AUR_TRY_CLEANUP(aur_workspace_plan(
 		model, backend, config->train.micro_batch_size, config->model.block_size, 1, trainer->compute, &activations));
+	AUR_TRY_CLEANUP(plan_lanes(trainer, &activations));
 	add_to_plan(plan, &activations);
 cleanup:
+	free(trainer->lanes);
 	free(trainer);
 	return status;
 }
@@ -232,7 +301,13 @@ void aur_trainer_destroy(struct aur_trainer **trainer)
 	if (!trainer || !*trainer)
 		return;
 	struct aur_trainer *gone = *trainer;
-	aur_workspace_destroy(&gone->workspace);
+	aur_crew_destroy(&gone->crew);
+	for (int i = 0; i < gone->n_lanes && gone->lanes; i++) {
+		aur_workspace_destroy(&gone->lanes[i].workspace);
+		if (i > 0)
+			aur_backend_close(&gone->lanes[i].backend);
+	}
+	free(gone->lanes);
 	if (gone->memory)
 		gone->backend->ops->release(gone->backend, gone->memory);
 	free(gone->segments);

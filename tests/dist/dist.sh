@@ -85,6 +85,20 @@ threads_give_equal_bits() {
 	same_run one three
 }
 
+# Threads that share operations, lanes that share leaves, and lanes of several threads.
+lanes_give_equal_bits() {
+	train 1 one || fail "one thread"
+	train 1 shared --system.threads=4 --system.lanes=1 || fail "four threads, one lane"
+	train 1 two --system.threads=4 --system.lanes=2 || fail "two lanes of two threads"
+	train 1 four --system.threads=4 || fail "four lanes"
+	train 2 ranks --system.threads=2 || fail "two ranks of two lanes"
+	for run in shared two four ranks; do
+		same_run one $run
+	done
+	grep -q '1 lane' shared.log && fail "one lane is worth no word"
+	grep -q '4 threads in 4 lanes' four.log || fail "four lanes are not named: $(grep threads four.log)"
+}
+
 # Four leaves of three micro-batches each: the leaves are accumulated, not only added.
 twelve_micro_batches_give_equal_bits() {
 	for ranks in 1 2 4; do

@@ -68,6 +68,7 @@ struct aur_config {
 	struct {
 		int backend, precision;
 		int64_t threads; /* 0: cores of the node divided by its ranks */
+		int64_t lanes;   /* 0: by the model's size */
 		int recompute, share_gpu;
 		double allreduce_bucket_mb;
 	} system;

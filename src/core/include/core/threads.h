@@ -20,6 +20,10 @@ struct aur_threads {
  * on as many threads as the mask has cores, unless `requested` says otherwise. */
 void aur_threads_setup(struct aur_threads *threads);
 
+/* The OpenMP threads that loops of the calling thread get, and setting their number. */
+int aur_threads_now(void);
+void aur_threads_use(int threads);
+
 /* Environment that must stand before libgomp and the matrix library load (their constructors read it): passive waiting,
  * so that threads do not spin against each other. Returns 1 when it changed anything and the program must re-execute
  * itself. */

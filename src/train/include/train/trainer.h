@@ -2,9 +2,10 @@
 #define AUR_TRAIN_TRAINER_H
 
 #include "comm/comm.h"
-#include "comm/exact.h"
 #include "config/config.h"
+#include "core/crew.h"
 #include "model/model.h"
+#include "train/lanes.h"
 #include "train/loader.h"
 
 #include <stdint.h>
@@ -31,9 +32,10 @@ struct aur_trainer {
 	const struct aur_model *model;
 	struct aur_backend *backend;
 	struct aur_comm *comm;
-	struct aur_workspace *workspace; /* owned, as all below */
-	struct aur_slices slices, sum_slices, loss_slices;
-	struct aur_leaf_tree tree;
+	struct aur_slices slices, sum_slices, loss_slices; /* owned, as all below */
+	struct aur_lane *lanes;                            /* what computes the leaves, beside each other */
+	int n_lanes;
+	struct aur_crew *crew;                /* a thread a lane; NULL with one lane, which is the caller's */
 	int64_t leaves_here, micros_per_leaf; /* leaves of this rank; in fast mode one leaf of all its micro-batches */
 	int64_t local_batch;                  /* sequences of this rank */
 	void *memory;                         /* the arena in the backend's memory */
@@ -45,9 +47,9 @@ struct aur_trainer {
 	float *m, *v;                         /* this rank's slices */
 	double *sums;                         /* [blocks] */
 	double *losses;                       /* [batch_size] */
-	int32_t *tokens, *targets;            /* one micro-batch */
-	struct aur_step_state *state;
+	struct aur_step_state *state;         /* of the update; lanes have their own */
 	double *host_losses;
+	const int32_t *next_tokens, *next_targets; /* this rank's sequences of the step at work, the loader's */
 	struct aur_adamw_segment *segments;
 	int64_t n_segments;
 	int64_t step;    /* updates tried: steps done */

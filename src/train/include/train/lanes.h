@@ -1,0 +1,32 @@
+#ifndef AUR_TRAIN_LANES_H
+#define AUR_TRAIN_LANES_H
+
+/* Lanes: leaves of one rank computed beside each other. A micro-batch of a small model is a chain of short operations,
+ * and threads that share each of them wait for one another at every end. Lanes wait once a step: each runs whole leaves
+ * alone, with activations, gradient buffers and threads of its own, as ranks do.
+ *
+ * A lane owns consecutive leaves, a power of two of them, and adds them up by their part of the balanced tree; the
+ * lanes' sums are the rest of the same tree. So the bits do not depend on the number of lanes.
+ */
+
+#include "comm/exact.h"
+#include "config/config.h"
+#include "model/model.h"
+
+enum { AUR_MOST_LANES = AUR_TREE_PARTS };
+
+struct aur_lane {
+	struct aur_backend *backend;     /* the trainer's in lane 0, else owned: each has its own scratch memory */
+	struct aur_workspace *workspace; /* owned */
+	struct aur_leaf_tree tree;
+	int32_t *tokens, *targets; /* one micro-batch, in the trainer's arena as all below */
+	struct aur_step_state *state;
+	float *sum; /* of the lane's leaves, once they are done */
+};
+
+/* How many lanes a rank takes that has `leaves` leaves and the calling thread's OpenMP threads: a power of two; 1 where
+ * the operations of a micro-batch are long enough to be shared. */
+int aur_lanes_choose(
+	const struct aur_config *config, const struct aur_model *model, const struct aur_backend *backend, int64_t leaves);
+
+#endif
