@@ -49,6 +49,26 @@ template <class T> AUR_DEVICE T aur_block_sum(T x, T *shared)
 	return sum;
 }
 
+/* N sums at once; `shared` has room for N a warp. A block of one warp needs no barrier. */
+template <int N> AUR_DEVICE void aur_block_sums(float (&x)[N], float *shared)
+{
+	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);
+	for (int i = 0; i < N; i++)
+		x[i] = aur_warp_sum(x[i]);
+	if (warps == 1)
+		return;
+	if (threadIdx.x % AUR_LANES == 0)
+		for (int i = 0; i < N; i++)
+			shared[threadIdx.x / AUR_LANES * N + i] = x[i];
+	__syncthreads();
+	for (int i = 0; i < N; i++) {
+		x[i] = shared[i];
+		for (int warp = 1; warp < warps; warp++)
+			x[i] += shared[warp * N + i];
+	}
+	__syncthreads();
+}
+
 AUR_DEVICE float aur_block_max(float x, float *shared)
 {
 	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);

@@ -121,7 +121,13 @@ template <bool WIDE, class T> AUR_DEVICE aur_eight<T> aur_read8(const T *from, i
 	return eight;
 }
 
-/* The same in fp32. */
+/* Of an operand that may be absent: array == NULL gives zeros. */
+template <bool WIDE, class T> AUR_DEVICE aur_eight<T> aur_read8_if(const T *array, int64_t at, int64_t n)
+{
+	return aur_read8<WIDE>(array ? array + at : array, array ? n : 0);
+}
+
+/* What aur_read8 reads, in fp32. */
 template <bool WIDE, class T> AUR_DEVICE void aur_load8(const T *from, int64_t n, float (&x)[AUR_VECTOR])
 {
 	aur_widen8(aur_read8<WIDE>(from, n), x);
