@@ -44,6 +44,9 @@ static inline struct aur_cuda *aur_cuda_of(struct aur_backend *backend)
 	return reinterpret_cast<struct aur_cuda *>(backend);
 }
 
+/* streams.cu: what `streams` of the backend is. */
+extern const struct aur_backend_streams aur_cuda_streams;
+
 /* error.cu: AUR_OK, or the device's error with CUDA's own text, `who: ...`; AUR_MEMORY when memory ran out, else
  * AUR_DEVICE. */
 aur_status aur_cuda_check(cudaError_t error, const char *who);
