@@ -151,16 +151,6 @@ static void backward(const struct aur_activation_backward *op, int64_t begin, in
 		backward_as(op->kind, x, d_y, to, n, AUR_BF16);
 }
 
-static aur_status check(
-	const char *who, enum aur_activation_kind kind, const struct aur_tensor *tensor, enum aur_dtype type, int64_t count)
-{
-	if ((unsigned)kind > AUR_GELU_TANH)
-		return aur_fail(AUR_SHAPE, "%s: unknown activation %d", who, (int)kind);
-	if (!aur_tensor_is(tensor, type, count))
-		return aur_fail(AUR_SHAPE, "%s: x and its result or gradients disagree", who);
-	return AUR_OK;
-}
-
 static void forward_block(const struct aur_activation_forward *op, int64_t begin, int64_t end, int streams)
 {
 	_Alignas(64) float piece[AUR_PIECE];
@@ -180,9 +170,7 @@ aur_status aur_activation_forward_cpu(struct aur_backend *backend, const struct 
 {
 	(void)backend;
 	const int64_t count = aur_tensor_count(&op->x);
-	const enum aur_dtype type = aur_compute_type(&op->x);
-	AUR_TRY(check("activation_forward", op->kind, &op->x, type, count));
-	AUR_TRY(check("activation_forward", op->kind, &op->y, type, count));
+	AUR_TRY(aur_check_activation_forward(op));
 	const int streams = op->y.data != op->x.data && aur_streams(&op->y);
 #pragma omp parallel for schedule(static)
 	for (int64_t begin = 0; begin < count; begin += BLOCK)
@@ -209,10 +197,7 @@ aur_status aur_activation_backward_cpu(struct aur_backend *backend, const struct
 {
 	(void)backend;
 	const int64_t count = aur_tensor_count(&op->x);
-	const enum aur_dtype type = aur_compute_type(&op->x);
-	AUR_TRY(check("activation_backward", op->kind, &op->x, type, count));
-	AUR_TRY(check("activation_backward", op->kind, &op->d_y, type, count));
-	AUR_TRY(check("activation_backward", op->kind, &op->d_x, type, count));
+	AUR_TRY(aur_check_activation_backward(op));
 	const int streams = op->d_x.data != op->d_y.data && aur_streams(&op->d_x);
 #pragma omp parallel for schedule(static)
 	for (int64_t begin = 0; begin < count; begin += BLOCK)

@@ -4,8 +4,6 @@
 
 enum { BLOCK = 16384 }; /* elements: four arrays of them fit the second-level cache */
 
-static const char name[] = "adamw";
-
 struct update {
 	float gradient_scale, learning_rate, epsilon;
 	float new_m, new_v;       /* 1 - beta */
@@ -24,25 +22,6 @@ static void step(const struct update *u, float weight_decay, int64_t n, float *r
 		const float direction = m[i] * u->inverse1 / (sqrtf(v[i] * u->inverse2) + u->epsilon);
 		w[i] -= u->learning_rate * (direction + weight_decay * w[i]);
 	}
-}
-
-static aur_status check(const struct aur_adamw *op)
-{
-	const int64_t count = aur_tensor_count(&op->weights);
-	AUR_TRY(aur_check_matrix(name, "weights", &op->weights, AUR_F32, count, 1));
-	AUR_TRY(aur_check_matrix(name, "gradients", &op->gradients, AUR_F32, count, 1));
-	AUR_TRY(aur_check_matrix(name, "m", &op->m, AUR_F32, count, 1));
-	AUR_TRY(aur_check_matrix(name, "v", &op->v, AUR_F32, count, 1));
-	int64_t next = 0;
-	for (int64_t i = 0; i < op->n_segments; i++) {
-		if (op->segments[i].begin != next || op->segments[i].count < 0)
-			return aur_fail(AUR_SHAPE, "%s: segment %lld begins at %lld, the one before it ends at %lld", name,
-				(long long)i, (long long)op->segments[i].begin, (long long)next);
-		next += op->segments[i].count;
-	}
-	if (next != count)
-		return aur_fail(AUR_SHAPE, "%s: segments cover %lld elements of %lld", name, (long long)next, (long long)count);
-	return AUR_OK;
 }
 
 /* The segment that holds an element. */
@@ -76,7 +55,7 @@ static void step_block(const struct aur_adamw *op, const struct update *update, 
 aur_status aur_adamw_cpu(struct aur_backend *backend, const struct aur_adamw *op)
 {
 	(void)backend;
-	AUR_TRY(check(op));
+	AUR_TRY(aur_check_adamw(op));
 	const struct aur_step_state *state = op->state;
 	if (state->skip)
 		return AUR_OK;

@@ -24,35 +24,7 @@ struct aur_attention_sizes aur_attention_sizes_of(
 {
 	const int64_t rows = batch * positions;
 	const int64_t width = rows > 0 ? aur_tensor_count(out) / rows : 0;
-	return (struct aur_attention_sizes){
-		batch, positions, heads, width, heads > 0 && width % heads == 0 ? width / heads : 0};
-}
-
-aur_status aur_attention_check(
-	const char *who, const struct aur_attention_sizes *sizes, int64_t n_kv_head, const struct aur_dropout *dropout)
-{
-	if (sizes->batch <= 0 || sizes->positions <= 0 || sizes->heads <= 0 ||
-		(n_kv_head != 0 && n_kv_head != sizes->heads))
-		return aur_fail(AUR_SHAPE, "%s: batch, positions and heads must be positive, and n_kv_head 0 or n_head", who);
-	if (sizes->head <= 0)
-		return aur_fail(AUR_SHAPE, "%s: %lld heads do not divide the width of out", who, (long long)sizes->heads);
-	if (dropout && dropout->p > 0.0f && !dropout->state)
-		return aur_fail(AUR_SHAPE, "%s: dropout needs a state", who);
-	return AUR_OK;
-}
-
-static aur_status check(
-	struct aur_backend *backend, const struct aur_attention_forward *op, const struct aur_attention_sizes *sizes)
-{
-	static const char who[] = "attention_forward";
-	const int64_t rows = sizes->batch * sizes->positions;
-	const enum aur_dtype type = aur_compute_type(&op->qkv);
-	AUR_TRY(aur_attention_check(who, sizes, op->n_kv_head, &op->dropout));
-	if (!aur_tensor_is(&op->qkv, type, 3 * rows * sizes->width) ||
-		!aur_tensor_is(&op->out, type, rows * sizes->width) || !aur_tensor_is(&op->lse, AUR_F32, rows * sizes->heads))
-		return aur_fail(AUR_SHAPE, "%s: qkv, out or lse do not fit %s [%lld, %lld, %lld]", who, aur_dtype_name(type),
-			(long long)sizes->batch, (long long)sizes->positions, (long long)sizes->width);
-	return aur_check_scratch(backend, who, 0, bytes_of(aur_attention_queries_floats(sizes->head)));
+	return (struct aur_attention_sizes){batch, positions, heads, width, heads > 0 ? width / heads : 0};
 }
 
 /* Queries [first, first + rows), as far as there are, of one head of one sequence. */
@@ -85,7 +57,8 @@ aur_status aur_attention_forward_cpu(struct aur_backend *backend, const struct a
 {
 	const struct aur_cpu *cpu = aur_cpu_of(backend);
 	const struct aur_attention_sizes sizes = aur_attention_sizes_of(&op->out, op->batch, op->positions, op->n_head);
-	AUR_TRY(check(backend, op, &sizes));
+	AUR_TRY(aur_check_attention_forward(op));
+	AUR_TRY(aur_check_scratch(backend, "attention_forward", 0, bytes_of(aur_attention_queries_floats(sizes.head))));
 	const int64_t pairs = sizes.batch * sizes.heads, rows = aur_attention_unit_rows(pairs, sizes.positions);
 	const int64_t units = (sizes.positions + rows - 1) / rows;
 	/* Late queries see the most keys and come first, so that threads end together. */

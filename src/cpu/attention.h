@@ -158,13 +158,9 @@ struct aur_attention_sizes {
 	int64_t batch, positions, heads, width, head; /* head: D */
 };
 
-/* From out [B*T, C]; `head` is 0 where they make no sense. */
+/* From out [B*T, C]; they mean nothing before the operation was checked. */
 struct aur_attention_sizes aur_attention_sizes_of(
 	const struct aur_tensor *out, int64_t batch, int64_t positions, int64_t heads);
-
-/* AUR_SHAPE unless the sizes, n_kv_head and dropout are as backend.h says. */
-aur_status aur_attention_check(
-	const char *who, const struct aur_attention_sizes *sizes, int64_t n_kv_head, const struct aur_dropout *dropout);
 
 static inline float *aur_attention_scratch_of(const struct aur_cpu *cpu, int thread)
 {

@@ -95,29 +95,14 @@ static void add_parts(const struct backward *b, int64_t pair, int64_t first)
 		aur_attention_store(dq, first + i, sum + i * size, 1.0f, size);
 }
 
-static aur_status check(struct aur_backend *backend, const struct backward *b)
-{
-	static const char who[] = "attention_backward";
-	const struct aur_attention_backward *op = b->op;
-	const struct aur_attention_sizes *sizes = &b->sizes;
-	const int64_t rows = sizes->batch * sizes->positions, count = rows * sizes->width;
-	const enum aur_dtype type = aur_compute_type(&op->qkv);
-	AUR_TRY(aur_attention_check(who, sizes, op->n_kv_head, &op->dropout));
-	if (!aur_tensor_is(&op->qkv, type, 3 * count) || !aur_tensor_is(&op->d_qkv, type, 3 * count) ||
-		!aur_tensor_is(&op->out, type, count) || !aur_tensor_is(&op->d_out, type, count) ||
-		!aur_tensor_is(&op->lse, AUR_F32, rows * sizes->heads))
-		return aur_fail(AUR_SHAPE, "%s: qkv, out, lse, d_out or d_qkv do not fit %s [%lld, %lld, %lld]", who,
-			aur_dtype_name(type), (long long)sizes->batch, (long long)sizes->positions, (long long)sizes->width);
-	const struct aur_cpu_scratch need = aur_attention_backward_scratch(sizes->positions, sizes->head);
-	return aur_check_scratch(backend, who, need.shared, need.per_thread);
-}
-
 aur_status aur_attention_backward_cpu(struct aur_backend *backend, const struct aur_attention_backward *op)
 {
 	struct backward b = {.op = op,
 		.cpu = aur_cpu_of(backend),
 		.sizes = aur_attention_sizes_of(&op->out, op->batch, op->positions, op->n_head)};
-	AUR_TRY(check(backend, &b));
+	AUR_TRY(aur_check_attention_backward(op));
+	const struct aur_cpu_scratch need = aur_attention_backward_scratch(b.sizes.positions, b.sizes.head);
+	AUR_TRY(aur_check_scratch(backend, "attention_backward", need.shared, need.per_thread));
 	b.pairs = op->batch * op->n_head;
 	b.parts = parts_of(&b.sizes);
 	const int64_t blocks = (op->positions + QUERIES - 1) / QUERIES;

@@ -5,24 +5,6 @@
 
 enum { FEW = 3 /* new rows, up to which each reads the caches by itself: packing them would take longer */ };
 
-static aur_status check(
-	struct aur_backend *backend, const struct aur_attention_cached *op, const struct aur_attention_sizes *sizes)
-{
-	static const char who[] = "attention_cached";
-	const enum aur_dtype type = aur_compute_type(&op->qkv);
-	const int64_t rows = sizes->batch * sizes->positions, cached = sizes->batch * op->capacity * sizes->width;
-	AUR_TRY(aur_attention_check(who, sizes, op->n_kv_head, NULL));
-	if (op->past < 0 || op->past + op->positions > op->capacity)
-		return aur_fail(AUR_SHAPE, "%s: %lld rows after %lld do not fit a cache of %lld", who, (long long)op->positions,
-			(long long)op->past, (long long)op->capacity);
-	if (!aur_tensor_is(&op->out, type, rows * sizes->width) ||
-		!aur_tensor_is(&op->qkv, type, 3 * rows * sizes->width) || !aur_tensor_is(&op->k_cache, type, cached) ||
-		!aur_tensor_is(&op->v_cache, type, cached))
-		return aur_fail(AUR_SHAPE, "%s: qkv, out or the caches do not fit %s of %lld heads", who, aur_dtype_name(type),
-			(long long)op->n_head);
-	return aur_check_scratch(backend, who, 0, (size_t)aur_attention_queries_floats(sizes->head) * sizeof(float));
-}
-
 /* All new rows of one head of one sequence. */
 static struct aur_attention_queries queries_of(
 	const struct aur_attention_cached *op, const struct aur_attention_sizes *sizes, int64_t pair)
@@ -71,7 +53,9 @@ aur_status aur_attention_cached_cpu(struct aur_backend *backend, const struct au
 {
 	const struct aur_cpu *cpu = aur_cpu_of(backend);
 	const struct aur_attention_sizes sizes = aur_attention_sizes_of(&op->out, op->batch, op->positions, op->n_head);
-	AUR_TRY(check(backend, op, &sizes));
+	AUR_TRY(aur_check_attention_cached(op));
+	const size_t need = (size_t)aur_attention_queries_floats(sizes.head) * sizeof(float);
+	AUR_TRY(aur_check_scratch(backend, "attention_cached", 0, need));
 	const int64_t pairs = op->batch * op->n_head;
 	const int64_t rows = op->positions <= FEW ? 1 : aur_attention_unit_rows(pairs, op->positions);
 	const int64_t units = (op->positions + rows - 1) / rows;

@@ -43,12 +43,9 @@ static void convert_block(const struct aur_cast *op, int64_t begin, int64_t end,
 
 aur_status aur_cast_cpu(struct aur_backend *backend, const struct aur_cast *op)
 {
-	static const char name[] = "cast";
 	(void)backend;
 	const int64_t count = aur_tensor_count(&op->x);
-	const int narrows = op->x.dtype == AUR_F32;
-	AUR_TRY(aur_check_matrix(name, "x", &op->x, narrows ? AUR_F32 : AUR_BF16, count, 1));
-	AUR_TRY(aur_check_matrix(name, "y", &op->y, narrows ? AUR_BF16 : AUR_F32, count, 1));
+	AUR_TRY(aur_check_cast(op));
 	const int streams = aur_streams(&op->y);
 #pragma omp parallel for schedule(static)
 	for (int64_t begin = 0; begin < count; begin += BLOCK)

@@ -4,10 +4,9 @@
 
 aur_status aur_clip_cpu(struct aur_backend *backend, const struct aur_clip *op)
 {
-	static const char name[] = "clip";
 	(void)backend;
 	const int64_t blocks = aur_tensor_count(&op->sums);
-	AUR_TRY(aur_check_matrix(name, "sums", &op->sums, AUR_F64, blocks, 1));
+	AUR_TRY(aur_check_clip(op));
 	const double *sums = op->sums.data;
 	double total = 0.0;
 	for (int64_t i = 0; i < blocks; i++)

@@ -15,21 +15,6 @@ struct aur_cpu_scratch aur_embedding_scratch(const struct aur_backend_limits *li
 	return (struct aur_cpu_scratch){aur_group_tokens_bytes(rows, limits->vocabulary), 0};
 }
 
-static aur_status check_forward(const struct aur_embedding_forward *op)
-{
-	static const char name[] = "embedding_forward";
-	const int64_t width = aur_columns(&op->wte);
-	const enum aur_dtype type = aur_compute_type(&op->out);
-	AUR_TRY(aur_check_matrix(name, "wte", &op->wte, type, aur_rows(&op->wte), width));
-	AUR_TRY(aur_check_tokens(name, "tokens", &op->tokens, aur_rows(&op->wte)));
-	AUR_TRY(aur_check_matrix(name, "wpe", &op->wpe, type, aur_rows(&op->wpe), width));
-	AUR_TRY(aur_check_matrix(name, "out", &op->out, type, aur_tensor_count(&op->tokens), width));
-	if (op->first_position < 0 || op->first_position + op->tokens.shape[1] > aur_rows(&op->wpe))
-		return aur_fail(AUR_SHAPE, "%s: positions %lld to %lld; wpe has %lld", name, (long long)op->first_position,
-			(long long)(op->first_position + op->tokens.shape[1]), (long long)aur_rows(&op->wpe));
-	return AUR_OK;
-}
-
 /* factor may be NULL. */
 AUR_INLINE void embed_strip(
 	const void *word, const void *place, const float *factor, void *out, int64_t n, enum aur_dtype type)
@@ -79,28 +64,14 @@ static void embed_row(const struct aur_embedding_forward *op, int64_t row)
 aur_status aur_embedding_forward_cpu(struct aur_backend *backend, const struct aur_embedding_forward *op)
 {
 	(void)backend;
-	AUR_TRY(check_forward(op));
+	AUR_TRY(aur_check_embedding_forward(op));
+	AUR_TRY(aur_check_token_range("embedding_forward", "tokens", &op->tokens, aur_rows(&op->wte)));
 	const int64_t rows = aur_tensor_count(&op->tokens);
 	const int64_t step = aur_rows_per_block(aur_columns(&op->wte));
 #pragma omp parallel for schedule(static)
 	for (int64_t begin = 0; begin < rows; begin += step)
 		for (int64_t row = begin; row < rows && row < begin + step; row++)
 			embed_row(op, row);
-	return AUR_OK;
-}
-
-static aur_status check_backward(const struct aur_embedding_backward *op)
-{
-	static const char name[] = "embedding_backward";
-	const int64_t width = aur_columns(&op->d_wte);
-	AUR_TRY(aur_check_matrix(name, "d_wte", &op->d_wte, AUR_F32, aur_rows(&op->d_wte), width));
-	AUR_TRY(aur_check_tokens(name, "tokens", &op->tokens, aur_rows(&op->d_wte)));
-	AUR_TRY(aur_check_matrix(name, "d_wpe", &op->d_wpe, AUR_F32, aur_rows(&op->d_wpe), width));
-	AUR_TRY(aur_check_matrix(
-		name, "d_out", &op->d_out, aur_compute_type(&op->d_out), aur_tensor_count(&op->tokens), width));
-	if (op->tokens.shape[1] > aur_rows(&op->d_wpe))
-		return aur_fail(AUR_SHAPE, "%s: %lld positions; d_wpe has %lld", name, (long long)op->tokens.shape[1],
-			(long long)aur_rows(&op->d_wpe));
 	return AUR_OK;
 }
 
@@ -168,10 +139,12 @@ static void add_to_places(const struct aur_embedding_backward *op)
 
 aur_status aur_embedding_backward_cpu(struct aur_backend *backend, const struct aur_embedding_backward *op)
 {
-	AUR_TRY(check_backward(op));
+	static const char name[] = "embedding_backward";
 	const int64_t rows = aur_tensor_count(&op->tokens);
 	const int64_t vocabulary = aur_rows(&op->d_wte);
-	AUR_TRY(aur_check_scratch(backend, "embedding_backward", aur_group_tokens_bytes(rows, vocabulary), 0));
+	AUR_TRY(aur_check_embedding_backward(op));
+	AUR_TRY(aur_check_token_range(name, "tokens", &op->tokens, vocabulary));
+	AUR_TRY(aur_check_scratch(backend, name, aur_group_tokens_bytes(rows, vocabulary), 0));
 	const struct aur_token_groups groups =
 		aur_group_tokens(op->tokens.data, rows, vocabulary, aur_cpu_of(backend)->shared);
 	add_to_words(op, &groups);

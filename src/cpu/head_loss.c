@@ -32,27 +32,6 @@ struct aur_cpu_scratch aur_head_loss_scratch(const struct aur_backend_limits *li
 	return (struct aur_cpu_scratch){scratch_bytes(limits->batch * limits->positions, limits->vocabulary), 0};
 }
 
-static aur_status check(const struct aur_head_loss *op)
-{
-	const enum aur_dtype type = aur_compute_type(&op->x);
-	const int64_t width = aur_columns(&op->w);
-	const int64_t vocabulary = aur_rows(&op->w);
-	const int64_t rows = aur_rows(&op->x);
-	AUR_TRY(aur_check_matrix(name, "w", &op->w, type, vocabulary, width));
-	AUR_TRY(aur_check_tokens(name, "targets", &op->targets, vocabulary));
-	AUR_TRY(aur_check_matrix(name, "x", &op->x, type, aur_tensor_count(&op->targets), width));
-	AUR_TRY(aur_check_matrix(name, "loss", &op->loss, AUR_F64, op->targets.shape[0], 1));
-	if (op->bias.data)
-		AUR_TRY(aur_check_matrix(name, "bias", &op->bias, AUR_F32, 1, vocabulary));
-	if (!op->d_x.data)
-		return AUR_OK;
-	AUR_TRY(aur_check_matrix(name, "d_x", &op->d_x, type, rows, width));
-	AUR_TRY(aur_check_matrix(name, "d_w", &op->d_w, AUR_F32, vocabulary, width));
-	if (op->bias.data || op->d_bias.data)
-		AUR_TRY(aur_check_matrix(name, "d_bias", &op->d_bias, AUR_F32, 1, vocabulary));
-	return AUR_OK;
-}
-
 /* Rows [begin, begin + rows) of the batch. Each row of `logits` becomes its gradient, of the operation's type; a bf16
  * gradient takes the first half of its row's place. */
 struct chunk {
@@ -158,9 +137,10 @@ static aur_status compute_gradients(struct aur_cpu *cpu, const struct aur_head_l
 
 aur_status aur_head_loss_cpu(struct aur_backend *backend, const struct aur_head_loss *op)
 {
-	AUR_TRY(check(op));
 	const int64_t rows = aur_rows(&op->x);
 	const int64_t vocabulary = aur_rows(&op->w);
+	AUR_TRY(aur_check_head_loss(op));
+	AUR_TRY(aur_check_token_range(name, "targets", &op->targets, vocabulary));
 	AUR_TRY(aur_check_scratch(backend, name, scratch_bytes(rows, vocabulary), 0));
 	struct aur_cpu *cpu = aur_cpu_of(backend);
 	char *memory = cpu->shared;

@@ -6,6 +6,7 @@
 #include "variant.h"
 
 #include "backend/backend.h"
+#include "backend/check.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -103,34 +104,9 @@ aur_status aur_cpu_zero(struct aur_backend *backend, void *memory, size_t bytes)
 aur_status aur_cpu_synchronise(struct aur_backend *backend);
 void aur_cpu_close(struct aur_backend *backend);
 
-/* What an operation computes in: bf16 when this activation is, otherwise fp32. */
-static inline enum aur_dtype aur_compute_type(const struct aur_tensor *activation)
-{
-	return activation->dtype == AUR_BF16 ? AUR_BF16 : AUR_F32;
-}
-
-/* Rows and columns of a view of any number of dimensions, the last being the columns. */
-static inline int64_t aur_columns(const struct aur_tensor *tensor)
-{
-	return tensor->dims > 0 ? tensor->shape[tensor->dims - 1] : 1;
-}
-
-static inline int64_t aur_rows(const struct aur_tensor *tensor)
-{
-	int64_t rows = 1;
-	for (int i = 0; i + 1 < tensor->dims; i++)
-		rows *= tensor->shape[i];
-	return rows;
-}
-
-/* Fails with AUR_SHAPE, "operation: name is [3,5] fp32, ...", unless the tensor is present, contiguous, of this dtype
- * and of rows x columns elements with `columns` in its last dimension. */
-aur_status aur_check_matrix(const char *operation, const char *name, const struct aur_tensor *tensor,
-	enum aur_dtype dtype, int64_t rows, int64_t columns);
-
-/* Fails with AUR_SHAPE unless the tensor is contiguous int32 [B,T] and with AUR_INPUT unless each number is in
- * [0, vocabulary): a wild number must not become a wild address. */
-aur_status aur_check_tokens(
+/* Fails with AUR_INPUT unless each number, of a tensor whose shape was checked, is in [0, vocabulary): a wild number
+ * must not become a wild address. */
+aur_status aur_check_token_range(
 	const char *operation, const char *name, const struct aur_tensor *tokens, int64_t vocabulary);
 
 /* Fails with AUR_SHAPE when more scratch memory is needed than reserve() sized. */

@@ -9,16 +9,11 @@ struct aur_cpu_scratch aur_linear_scratch(const struct aur_backend_limits *limit
 
 aur_status aur_linear_forward_cpu(struct aur_backend *backend, const struct aur_linear_forward *op)
 {
-	static const char name[] = "linear_forward";
 	const enum aur_dtype type = aur_compute_type(&op->x);
 	const int64_t n = aur_rows(&op->x);
 	const int64_t inputs = aur_columns(&op->x);
 	const int64_t outputs = aur_rows(&op->w);
-	AUR_TRY(aur_check_matrix(name, "x", &op->x, type, n, inputs));
-	AUR_TRY(aur_check_matrix(name, "w", &op->w, type, outputs, inputs));
-	AUR_TRY(aur_check_matrix(name, "y", &op->y, type, n, outputs));
-	if (op->bias.data)
-		AUR_TRY(aur_check_matrix(name, "bias", &op->bias, AUR_F32, 1, outputs));
+	AUR_TRY(aur_check_linear_forward(op));
 	return aur_cpu_multiply(aur_cpu_of(backend), &(struct aur_gemm){.transpose_b = 1,
 													 .m = n,
 													 .n = outputs,
@@ -33,24 +28,6 @@ aur_status aur_linear_forward_cpu(struct aur_backend *backend, const struct aur_
 													 .c = op->y.data,
 													 .ldc = outputs,
 													 .bias = aur_f32(&op->bias)});
-}
-
-static aur_status check_backward(const struct aur_linear_backward *op, int64_t n, int64_t inputs, int64_t outputs)
-{
-	static const char name[] = "linear_backward";
-	const enum aur_dtype type = aur_compute_type(&op->d_y);
-	AUR_TRY(aur_check_matrix(name, "d_y", &op->d_y, type, n, outputs));
-	AUR_TRY(aur_check_matrix(name, "x", &op->x, type, n, inputs));
-	AUR_TRY(aur_check_matrix(name, "d_w", &op->d_w, AUR_F32, outputs, inputs));
-	if (op->d_x.data) {
-		AUR_TRY(aur_check_matrix(name, "w", &op->w, type, outputs, inputs));
-		AUR_TRY(aur_check_matrix(name, "d_x", &op->d_x, type, n, inputs));
-		if (op->d_x.data == op->d_y.data)
-			return aur_fail(AUR_SHAPE, "%s: d_x may not be d_y", name);
-	}
-	if (op->d_bias.data)
-		AUR_TRY(aur_check_matrix(name, "d_bias", &op->d_bias, AUR_F32, 1, outputs));
-	return AUR_OK;
 }
 
 /* d_x = d_y w */
@@ -93,7 +70,7 @@ static aur_status weight_gradient(struct aur_cpu *cpu, const struct aur_linear_b
 aur_status aur_linear_backward_cpu(struct aur_backend *backend, const struct aur_linear_backward *op)
 {
 	struct aur_cpu *cpu = aur_cpu_of(backend);
-	AUR_TRY(check_backward(op, aur_rows(&op->d_y), aur_columns(&op->d_w), aur_columns(&op->d_y)));
+	AUR_TRY(aur_check_linear_backward(op));
 	AUR_TRY(weight_gradient(cpu, op)); /* before d_x is written, which may lie where x did */
 	if (op->d_x.data)
 		AUR_TRY(input_gradient(cpu, op));

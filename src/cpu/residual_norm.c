@@ -20,14 +20,6 @@ struct aur_cpu_scratch aur_residual_norm_scratch(const struct aur_backend_limits
 	};
 }
 
-aur_status aur_norm_check_dropout(const char *who, const struct aur_dropout *dropout, int64_t sequence, int64_t rows)
-{
-	if (dropout->p > 0.0f && (sequence <= 0 || rows % sequence != 0 || !dropout->state))
-		return aur_fail(
-			AUR_SHAPE, "%s: dropout needs a state and sequences that divide the %lld rows", who, (long long)rows);
-	return AUR_OK;
-}
-
 /* line = a + b * factor, and its sum; line may be a. factor may be NULL. */
 AUR_INLINE float add_rows(
 	const void *a, const void *b, const float *factor, float *line, int64_t n, enum aur_dtype type)
@@ -169,29 +161,12 @@ static void forward_block(const struct forward *f, const struct aur_cpu *cpu, st
 		aur_stream_end();
 }
 
-static aur_status check(const struct aur_residual_norm_forward *op, int64_t rows, int64_t columns)
-{
-	static const char name[] = "residual_norm_forward";
-	const int64_t count = rows * columns;
-	const enum aur_dtype type = aur_compute_type(&op->b);
-	if (rows <= 0 || columns <= 0 || !aur_tensor_is(&op->b, type, count) || !aur_tensor_is(&op->y, type, count) ||
-		!aur_norm_absent_or(&op->a, type, count) || !aur_norm_absent_or(&op->s, type, count))
-		return aur_fail(AUR_SHAPE, "%s: a, b, s and y disagree", name);
-	if (!aur_norm_is_row(&op->gamma, columns) || !aur_norm_absent_or(&op->beta, AUR_F32, columns) ||
-		!aur_norm_is_row(&op->mean, rows) || !aur_norm_is_row(&op->rstd, rows))
-		return aur_fail(AUR_SHAPE, "%s: gamma, beta, mean or rstd do not fit [%lld, %lld]", name, (long long)rows,
-			(long long)columns);
-	if (!op->s.data && (op->a.data || op->dropout.p > 0.0f))
-		return aur_fail(AUR_SHAPE, "%s: s may be absent only without a and without dropout", name);
-	return aur_norm_check_dropout(name, &op->dropout, op->sequence, rows);
-}
-
 aur_status aur_residual_norm_forward_cpu(struct aur_backend *backend, const struct aur_residual_norm_forward *op)
 {
 	const struct aur_cpu *cpu = aur_cpu_of(backend);
 	const int64_t columns = aur_tensor_count(&op->gamma);
 	const int64_t rows = aur_tensor_count(&op->mean);
-	AUR_TRY(check(op, rows, columns));
+	AUR_TRY(aur_check_residual_norm_forward(op));
 	AUR_TRY(aur_check_scratch(backend, "residual_norm_forward", 0, aur_norm_buffer_bytes(columns)));
 	const int s_is_new = op->s.data && op->s.data != op->a.data && op->s.data != op->b.data;
 	const struct forward forward = {.op = op,

@@ -63,17 +63,4 @@ static inline struct aur_norm_buffers aur_norm_buffers_of(const struct aur_cpu *
 		{(float *)(void *)(at + row), (float *)(void *)(at + 2 * row)}, (float *)(void *)(at + 3 * row)};
 }
 
-static inline int aur_norm_is_row(const struct aur_tensor *tensor, int64_t columns)
-{
-	return aur_tensor_is(tensor, AUR_F32, columns);
-}
-
-static inline int aur_norm_absent_or(const struct aur_tensor *tensor, enum aur_dtype type, int64_t count)
-{
-	return !tensor->data || aur_tensor_is(tensor, type, count);
-}
-
-/* Fails with AUR_SHAPE unless rows are whole sequences, where there is dropout. */
-aur_status aur_norm_check_dropout(const char *who, const struct aur_dropout *dropout, int64_t sequence, int64_t rows);
-
 #endif

@@ -165,23 +165,6 @@ static void add_parts(const struct backward *b, const struct aur_cpu *cpu, int64
 		to_beta[i] += d_beta[i];
 }
 
-static aur_status check(const struct aur_residual_norm_backward *op, int64_t rows, int64_t columns)
-{
-	static const char name[] = "residual_norm_backward";
-	const int64_t count = rows * columns;
-	const enum aur_dtype type = aur_compute_type(&op->d_y);
-	if (rows <= 0 || columns <= 0 || !aur_tensor_is(&op->d_y, type, count) || !aur_tensor_is(&op->s, type, count) ||
-		!aur_tensor_is(&op->d_a, type, count) || !aur_norm_absent_or(&op->d_y2, type, count) ||
-		!aur_norm_absent_or(&op->d_residual, type, count) || !aur_norm_absent_or(&op->d_b, type, count))
-		return aur_fail(AUR_SHAPE, "%s: d_y, d_y2, d_residual, s, d_a and d_b disagree", name);
-	if (!aur_norm_is_row(&op->gamma, columns) || !aur_norm_is_row(&op->d_gamma, columns) ||
-		!aur_norm_absent_or(&op->d_beta, AUR_F32, columns) || !aur_norm_is_row(&op->mean, rows) ||
-		!aur_norm_is_row(&op->rstd, rows))
-		return aur_fail(AUR_SHAPE, "%s: gamma, mean, rstd, d_gamma or d_beta do not fit [%lld, %lld]", name,
-			(long long)rows, (long long)columns);
-	return aur_norm_check_dropout(name, &op->dropout, op->sequence, rows);
-}
-
 static int is_operand(const struct aur_residual_norm_backward *op, const void *data)
 {
 	return data == op->d_y.data || data == op->d_y2.data || data == op->d_residual.data || data == op->s.data;
@@ -192,7 +175,7 @@ aur_status aur_residual_norm_backward_cpu(struct aur_backend *backend, const str
 	const struct aur_cpu *cpu = aur_cpu_of(backend);
 	const int64_t columns = aur_tensor_count(&op->gamma);
 	const int64_t rows = aur_tensor_count(&op->mean);
-	AUR_TRY(check(op, rows, columns));
+	AUR_TRY(aur_check_residual_norm_backward(op));
 	const int64_t parts = aur_norm_parts(rows, columns);
 	const size_t shared = 2 * (size_t)parts * aur_norm_row_bytes(columns);
 	AUR_TRY(aur_check_scratch(backend, "residual_norm_backward", shared, aur_norm_buffer_bytes(columns)));

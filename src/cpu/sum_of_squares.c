@@ -20,12 +20,10 @@ static double sum_squares(const float *x, int64_t n)
 
 aur_status aur_sum_of_squares_cpu(struct aur_backend *backend, const struct aur_sum_of_squares *op)
 {
-	static const char name[] = "sum_of_squares";
 	(void)backend;
 	const int64_t count = aur_tensor_count(&op->x);
 	const int64_t blocks = (count + AUR_NORM_BLOCK - 1) / AUR_NORM_BLOCK;
-	AUR_TRY(aur_check_matrix(name, "x", &op->x, AUR_F32, count, 1));
-	AUR_TRY(aur_check_matrix(name, "sums", &op->sums, AUR_F64, blocks, 1));
+	AUR_TRY(aur_check_sum_of_squares(op));
 	const float *x = aur_f32(&op->x);
 	double *sums = op->sums.data;
 #pragma omp parallel for schedule(static)

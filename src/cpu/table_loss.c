@@ -22,19 +22,6 @@ struct aur_cpu_scratch aur_table_loss_scratch(const struct aur_backend_limits *l
 	return (struct aur_cpu_scratch){scratch_bytes(limits->batch * limits->positions, limits->vocabulary), 0};
 }
 
-static aur_status check(const struct aur_table_loss *op)
-{
-	const int64_t vocabulary = aur_columns(&op->table);
-	AUR_TRY(aur_check_matrix(name, "table", &op->table, AUR_F32, vocabulary, vocabulary));
-	AUR_TRY(aur_check_tokens(name, "tokens", &op->tokens, vocabulary));
-	AUR_TRY(aur_check_tokens(name, "targets", &op->targets, vocabulary));
-	AUR_TRY(aur_check_matrix(name, "targets", &op->targets, AUR_I32, op->tokens.shape[0], op->tokens.shape[1]));
-	AUR_TRY(aur_check_matrix(name, "loss", &op->loss, AUR_F64, op->tokens.shape[0], 1));
-	if (op->d_table.data)
-		AUR_TRY(aur_check_matrix(name, "d_table", &op->d_table, AUR_F32, vocabulary, vocabulary));
-	return AUR_OK;
-}
-
 static void add_softmax(const float *logits, int64_t n, struct aur_softmax softmax, double scale, float *gradient)
 {
 	const float factor = (float)(scale / softmax.sum);
@@ -70,9 +57,11 @@ static void do_group(
 
 aur_status aur_table_loss_cpu(struct aur_backend *backend, const struct aur_table_loss *op)
 {
-	AUR_TRY(check(op));
 	const int64_t rows = aur_tensor_count(&op->tokens);
 	const int64_t vocabulary = aur_columns(&op->table);
+	AUR_TRY(aur_check_table_loss(op));
+	AUR_TRY(aur_check_token_range(name, "tokens", &op->tokens, vocabulary));
+	AUR_TRY(aur_check_token_range(name, "targets", &op->targets, vocabulary));
 	AUR_TRY(aur_check_scratch(backend, name, scratch_bytes(rows, vocabulary), 0));
 	char *memory = aur_cpu_of(backend)->shared;
 	double *row_loss = (double *)(void *)memory;

@@ -29,25 +29,10 @@ static void add_tree(const float *const *parts, int n_parts, int64_t offset, int
 	add_pair(out, right, n, out);
 }
 
-static aur_status check(const struct aur_tree_add *op)
-{
-	static const char name[] = "tree_add";
-	if (op->n_parts < 1 || op->n_parts > AUR_TREE_PARTS || (op->n_parts & (op->n_parts - 1)) != 0)
-		return aur_fail(
-			AUR_SHAPE, "%s: %d parts; it must be a power of two up to %d", name, op->n_parts, AUR_TREE_PARTS);
-	if (op->count < 0 || !op->out)
-		return aur_fail(
-			AUR_SHAPE, "%s: %lld elements, out is %s", name, (long long)op->count, op->out ? "present" : "absent");
-	for (int i = 0; i < op->n_parts; i++)
-		if (!op->parts[i])
-			return aur_fail(AUR_SHAPE, "%s: part %d is absent", name, i);
-	return AUR_OK;
-}
-
 aur_status aur_tree_add_cpu(struct aur_backend *backend, const struct aur_tree_add *op)
 {
 	(void)backend;
-	AUR_TRY(check(op));
+	AUR_TRY(aur_check_tree_add(op));
 #pragma omp parallel for schedule(static)
 	for (int64_t begin = 0; begin < op->count; begin += BLOCK)
 		add_tree(op->parts, op->n_parts, begin, op->count - begin < BLOCK ? op->count - begin : BLOCK, op->out + begin);

@@ -64,7 +64,6 @@
 #define aur_attention_key_groups AUR_CPU_NAME(aur_attention_key_groups)
 #define aur_attention_backward_scratch AUR_CPU_NAME(aur_attention_backward_scratch)
 #define aur_attention_sizes_of AUR_CPU_NAME(aur_attention_sizes_of)
-#define aur_attention_check AUR_CPU_NAME(aur_attention_check)
 #define aur_cpu_multiply AUR_CPU_NAME(aur_cpu_multiply)
 #define aur_column_sums AUR_CPU_NAME(aur_column_sums)
 #define aur_gemm AUR_CPU_NAME(aur_gemm)
@@ -79,9 +78,7 @@
 #define aur_sum_sequences AUR_CPU_NAME(aur_sum_sequences)
 #define aur_group_tokens AUR_CPU_NAME(aur_group_tokens)
 #define aur_group_tokens_bytes AUR_CPU_NAME(aur_group_tokens_bytes)
-#define aur_norm_check_dropout AUR_CPU_NAME(aur_norm_check_dropout)
-#define aur_check_matrix AUR_CPU_NAME(aur_check_matrix)
-#define aur_check_tokens AUR_CPU_NAME(aur_check_tokens)
+#define aur_check_token_range AUR_CPU_NAME(aur_check_token_range)
 #define aur_check_scratch AUR_CPU_NAME(aur_check_scratch)
 
 #endif

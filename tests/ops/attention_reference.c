@@ -12,6 +12,22 @@ struct aur_dropout attention_case_dropout(const struct attention_case *c)
 	return (struct aur_dropout){.p = c->p, .site = AUR_SITE_DROP_ATTENTION, .layer = 2, .state = &step};
 }
 
+static int64_t at_most(int64_t n, int64_t most)
+{
+	return n < most ? n : most;
+}
+
+struct attention_case attention_case_sized(const struct attention_case *c)
+{
+	struct attention_case sized = *c;
+	sized.positions = ops_sized(c->positions, 128);
+	if (ops_emulated()) {
+		sized.heads = at_most(c->heads, 3);
+		sized.batch = at_most(c->batch, 2);
+	}
+	return sized;
+}
+
 /* One query: its row of Q, the first rows of K and V, and where they lie apart. */
 struct query {
 	int64_t sequence, head, position;

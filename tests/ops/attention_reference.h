@@ -14,6 +14,9 @@ struct attention_case {
 /* State, site and layer of its dropout; the state is on the host. */
 struct aur_dropout attention_case_dropout(const struct attention_case *c);
 
+/* The case, or under the emulator one with fewer positions, heads and sequences. */
+struct attention_case attention_case_sized(const struct attention_case *c);
+
 static inline int64_t attention_case_width(const struct attention_case *c)
 {
 	return c->heads * c->head;

@@ -4,8 +4,10 @@
 /* What the conformance tests of the backends share. A test works on whatever backend it is given: inputs go in with
  * ops_put, results come out with ops_get, and are compared with a float64 reference written in the test.
  *
- * The backend is the one named by AURELIUS_TEST_BACKEND, cpu by default. ops_main runs all tests once for every
- * instruction set of it that this processor has. */
+ * The backend is the one named by AURELIUS_TEST_BACKEND, cpu by default. On the CPU ops_main runs all tests once for
+ * every instruction set that this processor has. Another backend may run behind the host's back, in memory that the
+ * host cannot read: so what an operation is given lies in the backend's memory, states of steps too, and what it
+ * borrows stays until results are fetched. */
 
 #include "backend/backend.h"
 
@@ -16,8 +18,22 @@
 
 #include <cmocka.h>
 
-/* main() of a test program: return ops_main("linear", tests, sizeof tests / sizeof *tests). */
+/* main() of a test program: return ops_main("linear", tests, sizeof tests / sizeof *tests). 77, which CTest shows as
+ * skipped, where the machine lacks the backend's device. */
 int ops_main(const char *group, const struct CMUnitTest *tests, size_t n_tests);
+
+/* backends.c, compiled into each program: registers the backends that it is linked with. */
+void ops_register_backends(void);
+
+/* 1 on the CPU backend; a test of what only that promises begins with `if (!ops_on_cpu()) skip();`. */
+int ops_on_cpu(void);
+
+/* 1 on a backend whose device is emulated, about a thousand times slower than the CPU backend: its variant's name
+ * begins with "emulated", or AURELIUS_EMULATED_TEST is 1. Tests then take smaller shapes with the same edges. */
+int ops_emulated(void);
+
+/* n; under the emulator at most `most` and a part of 64, with n's remainder by 64. `most` is a multiple of 64. */
+int64_t ops_sized(int64_t n, int64_t most);
 
 /* Opens the backend and reserves scratch memory for `limits` (NULL: nothing). Fails the test when either fails. */
 struct aur_backend *ops_open(const struct aur_backend_limits *limits);
@@ -41,6 +57,14 @@ double *ops_doubles(const float *x, int64_t n);
 void *ops_put_bytes(struct aur_backend *backend, const void *host, size_t bytes);
 float *ops_put(struct aur_backend *backend, const float *host, int64_t n);
 int32_t *ops_put_tokens(struct aur_backend *backend, const int32_t *host, int64_t n);
+
+/* n floats in the midst of others, whose place is 256-byte aligned: an operation must not write around them. */
+struct ops_guarded {
+	float *data;
+	int64_t n;
+};
+struct ops_guarded ops_put_guarded(struct aur_backend *backend, const float *host, int64_t n);
+void ops_assert_guards(const char *what, struct aur_backend *backend, const struct ops_guarded *guarded);
 
 /* New zeroed memory of the backend. */
 float *ops_put_zeros(struct aur_backend *backend, int64_t n);
@@ -76,8 +100,14 @@ void ops_assert_same_bits(const char *what, const void *a, const void *b, size_t
 /* Fails the test unless `status` is `expected` and, for failures, the message begins with `message`. */
 void ops_assert_status(aur_status status, aur_status expected, const char *message);
 
+/* Fails the test unless an operation that gave `status` refused the numbers it was to read. A backend whose memory the
+ * host reads fails at once, with a message that begins with `message`; another may return AUR_OK, and the next
+ * synchronise() fails instead, once. */
+void ops_assert_input_refused(struct aur_backend *backend, aur_status status, const char *message);
+
 /* Calls run(argument, result) with 1, 2 and 3 threads, `result` being `bytes` of zeroed memory, and fails the test
- * unless the results are equal to the bit. run opens its own backend and closes it. */
+ * unless the results are equal to the bit. run opens its own backend and closes it. On a backend that is not the CPU's
+ * it is called twice: a rerun gives the same bits. */
 typedef void (*ops_run)(const void *argument, void *result);
 void ops_assert_thread_independent(const char *what, ops_run run, const void *argument, size_t bytes);
 

@@ -111,7 +111,7 @@ static void backward_matches_finite_differences(void **state)
 static void large_results_are_the_same_as_small_ones(void **state)
 {
 	(void)state;
-	const int64_t n = (4 << 20) + 1029;
+	const int64_t n = ops_sized(4 << 20, 1 << 16) + 1029;
 	struct aur_backend *backend = ops_open(NULL);
 	float *x = ops_memory((size_t)n * sizeof *x), *d_y = ops_memory((size_t)n * sizeof *d_y);
 	for (int64_t i = 0; i < n; i++) {

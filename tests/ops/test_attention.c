@@ -164,8 +164,10 @@ static void check_forward(const struct attention_case *c, double allowed)
 static void forward_matches_float64(void **state)
 {
 	(void)state;
-	for (int i = 0; i < CASES; i++)
-		check_forward(&cases[i], tolerance);
+	for (int i = 0; i < CASES; i++) {
+		const struct attention_case c = attention_case_sized(&cases[i]);
+		check_forward(&c, tolerance);
+	}
 }
 
 /* Scores of hundreds, whose exponentials alone are beyond fp32; the largest comes in a late block of keys. A score of
@@ -173,19 +175,20 @@ static void forward_matches_float64(void **state)
 static void large_scores_do_not_overflow(void **state)
 {
 	(void)state;
-	check_forward(&(struct attention_case){1, 530, 1, 8, 100.0f, 0.0f, AUR_F32}, 1e-3);
-	const struct attention_case c = {1, 600, 1, 32, 0.2f, 0.0f, AUR_F32};
+	check_forward(&(struct attention_case){1, ops_sized(530, 128), 1, 8, 100.0f, 0.0f, AUR_F32}, 1e-3);
+	const struct attention_case c = {1, ops_sized(600, 128), 1, 32, 0.2f, 0.0f, AUR_F32};
+	const int64_t n = c.positions;
 	struct aur_backend *backend = open_for(&c);
 	struct run run;
-	float *qkv = ops_random(600 * 96, 4, 1.0f);
-	for (int t = 0; t < 600; t++)
+	float *qkv = ops_random(n * 96, 4, 1.0f);
+	for (int64_t t = 0; t < n; t++)
 		for (int d = 0; d < 64; d++)
-			qkv[t * 96 + d] = 0.5f + 0.004f * (float)t;
-	double *out = doubles(600 * 32), *lse = doubles(600);
+			qkv[t * 96 + d] = 0.5f + 2.4f / (float)n * (float)t;
+	double *out = doubles(n * 32), *lse = doubles(n);
 	forward(backend, &c, qkv, &run);
-	attention_reference(&c, ops_doubles(qkv, 600 * 96), out, lse);
-	ops_assert_close("out", ops_get(backend, run.out.data, 600 * 32), out, 600 * 32, 1e-3);
-	ops_assert_close("lse", ops_get(backend, run.lse.data, 600), lse, 600, 1e-3);
+	attention_reference(&c, ops_doubles(qkv, n * 96), out, lse);
+	ops_assert_close("out", ops_get(backend, run.out.data, n * 32), out, n * 32, 1e-3);
+	ops_assert_close("lse", ops_get(backend, run.lse.data, n), lse, n, 1e-3);
 	ops_close(&backend);
 }
 
@@ -210,8 +213,10 @@ static void check_backward(const struct attention_case *c)
 static void backward_matches_float64(void **state)
 {
 	(void)state;
-	for (int i = 0; i < CASES; i++)
-		check_backward(&cases[i]);
+	for (int i = 0; i < CASES; i++) {
+		const struct attention_case c = attention_case_sized(&cases[i]);
+		check_backward(&c);
+	}
 }
 
 struct weighted {
@@ -273,9 +278,9 @@ static void bits_do_not_depend_on_threads(void **state)
 		{2, 70, 3, 7, 0.2f, 0.0f, AUR_F32}, {1, 64, 96, 4, 0.1f, 0.2f, AUR_F32}, {1, 600, 1, 64, 0.1f, 0.1f, AUR_BF16},
 		{1, 70, 3, 20, 0.2f, 0.0f, AUR_BF16}, {1, 300, 2, 4, 0.2f, 0.0f, AUR_BF16}};
 	for (size_t i = 0; i < sizeof threaded / sizeof *threaded; i++) {
-		const struct attention_case *c = &threaded[i];
-		const int64_t numbers = 4 * attention_case_rows(c) * attention_case_width(c);
-		ops_assert_thread_independent("attention", run_both, c, (size_t)numbers * sizeof(float));
+		const struct attention_case c = attention_case_sized(&threaded[i]);
+		const int64_t numbers = 4 * attention_case_rows(&c) * attention_case_width(&c);
+		ops_assert_thread_independent("attention", run_both, &c, (size_t)numbers * sizeof(float));
 	}
 }
 

@@ -13,6 +13,12 @@ static const struct shape shapes[] = {{1, 1, 1, 1, 1}, {2, 3, 5, 7, 0}, {3, 11, 
 	{9, 131, 8, 29, 1}, {2, 128, 2, 65537, 0}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
+/* The last would take the emulator minutes. */
+static struct shape shape_of(int i)
+{
+	return ops_emulated() && i == SHAPES - 1 ? (struct shape){1, 70, 2, 20011, 0} : shapes[i];
+}
+
 static const float gradient_scale = 0.37f;
 
 /* fp32 logits of a few units are off by 1e-7 of their size, so exp by as much; sums of up to 1,200 such. */
@@ -31,7 +37,7 @@ static struct sizes sizes_of(struct shape s)
 	return z;
 }
 
-static struct aur_backend *open_for(struct shape s)
+static struct aur_backend *open_for(struct shape s, enum aur_dtype type)
 {
 	return ops_open(&(struct aur_backend_limits){.batch = s.batch,
 		.positions = s.positions,
@@ -39,6 +45,7 @@ static struct aur_backend *open_for(struct shape s)
 		.heads = 1,
 		.mlp_width = s.width,
 		.vocabulary = s.vocabulary,
+		.activations = type,
 		.training = 1});
 }
 
@@ -46,7 +53,7 @@ static void run_with_gradients(const void *argument, void *result)
 {
 	const struct shape s = *(const struct shape *)argument;
 	const struct sizes z = sizes_of(s);
-	struct aur_backend *backend = open_for(s);
+	struct aur_backend *backend = open_for(s, AUR_F32);
 	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
 	float *d_x = ops_put(backend, NULL, z.x);
 	float *d_w = ops_put(backend, ops_random(z.w, 5, 0.1f), z.w);
@@ -134,7 +141,7 @@ static void loss_and_gradients_follow_the_formula(void **state)
 {
 	(void)state;
 	for (int i = 0; i < SHAPES; i++) {
-		const struct shape s = shapes[i];
+		const struct shape s = shape_of(i);
 		const struct sizes z = sizes_of(s);
 		const struct reference r = reference_of(s);
 		char *got = ops_memory(z.bytes);
@@ -152,7 +159,7 @@ static void loss_and_gradients_follow_the_formula(void **state)
 static double *run_loss_alone(struct shape s)
 {
 	const struct sizes z = sizes_of(s);
-	struct aur_backend *backend = open_for(s);
+	struct aur_backend *backend = open_for(s, AUR_F32);
 	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
 	float *d_w = ops_put(backend, ops_random(z.w, 5, 0.1f), z.w);
 	struct aur_head_loss op = {.x = aur_view2(ops_put(backend, ops_random(z.x, 1, 1.0f), z.x), z.rows, s.width),
@@ -175,10 +182,11 @@ static void loss_alone_equals_the_loss_with_gradients_and_touches_no_gradient(vo
 {
 	(void)state;
 	for (int i = 0; i < SHAPES; i++) {
-		const struct sizes z = sizes_of(shapes[i]);
+		const struct shape s = shape_of(i);
+		const struct sizes z = sizes_of(s);
 		char *with = ops_memory(z.bytes);
-		run_with_gradients(&shapes[i], with);
-		const double *alone = run_loss_alone(shapes[i]);
+		run_with_gradients(&s, with);
+		const double *alone = run_loss_alone(s);
 		ops_assert_same_bits("loss", alone, with, (size_t)z.loss * sizeof *alone);
 	}
 }
@@ -186,13 +194,15 @@ static void loss_alone_equals_the_loss_with_gradients_and_touches_no_gradient(vo
 static void bits_do_not_depend_on_the_number_of_threads(void **state)
 {
 	(void)state;
-	for (int i = 0; i < SHAPES; i++)
-		ops_assert_thread_independent("head_loss", run_with_gradients, &shapes[i], sizes_of(shapes[i]).bytes);
+	for (int i = 0; i < SHAPES; i++) {
+		const struct shape s = shape_of(i);
+		ops_assert_thread_independent("head_loss", run_with_gradients, &s, sizes_of(s).bytes);
+	}
 }
 
 static double loss_of_logits(const float *bias, int64_t vocabulary, int32_t target)
 {
-	struct aur_backend *backend = open_for((struct shape){1, 1, 1, vocabulary, 1});
+	struct aur_backend *backend = open_for((struct shape){1, 1, 1, vocabulary, 1}, AUR_F32);
 	double *loss = ops_put_bytes(backend, NULL, sizeof *loss);
 	const struct aur_head_loss op = {.x = aur_view2(ops_put_zeros(backend, 1), 1, 1),
 		.w = aur_view2(ops_put_zeros(backend, vocabulary), vocabulary, 1),
@@ -223,18 +233,47 @@ static void extreme_logits_give_the_true_loss(void **state)
 	}
 }
 
-static void wrong_targets_and_shapes_are_refused(void **state)
+/* Nothing around the results is written then, and the next call works. */
+static void targets_outside_the_vocabulary_are_refused(void **state)
 {
 	(void)state;
-	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 1});
+	static const int32_t wild[][2] = {{0, 4}, {-1, 0}, {0, INT32_MAX}};
+	static const char *const messages[] = {
+		"head_loss: targets[1] is 4", "head_loss: targets[0] is -1", "head_loss: targets[1] is 2147483647"};
+	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 0}, AUR_F32);
+	const float *x = ops_random(6, 1, 1.0f), *w = ops_random(12, 2, 1.0f), *zeros = ops_memory(12 * sizeof *zeros);
+	const struct ops_guarded d_x = ops_put_guarded(backend, zeros, 6), d_w = ops_put_guarded(backend, zeros, 12);
+	double *loss = ops_put_bytes(backend, NULL, 2 * sizeof *loss);
+	struct aur_head_loss op = {.x = aur_view2(ops_put(backend, x, 6), 2, 3),
+		.w = aur_view2(ops_put(backend, w, 12), 4, 3),
+		.loss = ops_view_f64(loss, 1),
+		.d_x = aur_view2(d_x.data, 2, 3),
+		.d_w = aur_view2(d_w.data, 4, 3)};
+	for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+		op.targets = aur_view_tokens(ops_put_tokens(backend, wild[i], 2), 1, 2);
+		ops_assert_input_refused(backend, backend->ops->head_loss(backend, &op), messages[i]);
+		ops_assert_guards("d_x", backend, &d_x);
+		ops_assert_guards("d_w", backend, &d_w);
+	}
+	ops_assert_same_bits("x", ops_get(backend, op.x.data, 6), x, 6 * sizeof *x);
+	ops_assert_same_bits("w", ops_get(backend, op.w.data, 12), w, 12 * sizeof *w);
+	op.targets = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 3}, 2), 1, 2);
+	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
+	const double *losses = ops_get_doubles(backend, loss, 2);
+	assert_true(isfinite(losses[0]) && isnan(losses[1]));
+	ops_close(&backend);
+}
+
+static void wrong_shapes_are_refused(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 1}, AUR_F32);
 	float *data = ops_put_zeros(backend, 128);
 	double *loss = ops_put_bytes(backend, NULL, 2 * sizeof *loss);
 	struct aur_head_loss op = {.x = aur_view2(data, 2, 3),
 		.w = aur_view2(data, 4, 3),
-		.targets = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 4}, 2), 1, 2),
+		.targets = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 3}, 2), 1, 2),
 		.loss = ops_view_f64(loss, 1)};
-	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_INPUT, "head_loss: targets[1] is 4");
-	op.targets = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 3}, 2), 1, 2);
 	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
 	op.loss = ops_view_f64(loss, 2);
 	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_SHAPE, "head_loss: loss");
@@ -253,9 +292,10 @@ struct outcome {
 };
 
 /* With numbers that bf16 holds. */
-static struct outcome outcome_in(enum aur_dtype type, struct aur_backend *backend, struct shape s)
+static struct outcome outcome_in(enum aur_dtype type, struct shape s)
 {
 	const struct sizes z = sizes_of(s);
+	struct aur_backend *backend = open_for(s, type);
 	float *x = ops_round(AUR_BF16, ops_random(z.x, 1, 1.0f), z.x);
 	float *w = ops_round(AUR_BF16, ops_random(z.w, 2, 0.7f), z.w);
 	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
@@ -271,8 +311,10 @@ static struct outcome outcome_in(enum aur_dtype type, struct aur_backend *backen
 		.d_bias = aur_view1(ops_put_zeros(backend, s.vocabulary), s.vocabulary),
 		.gradient_scale = gradient_scale};
 	ops_assert_status(backend->ops->head_loss(backend, &op), AUR_OK, "");
-	return (struct outcome){
+	const struct outcome outcome = {
 		ops_get_doubles(backend, loss, z.loss), ops_get_as(backend, type, d_x, z.x), ops_get(backend, d_w, z.w)};
+	ops_close(&backend);
+	return outcome;
 }
 
 /* Logits and losses are fp32 in both. The logits' gradient is rounded to bf16 before it is multiplied, and d_x again:
@@ -281,14 +323,12 @@ static void bf16_differs_by_the_rounding_of_gradients_alone(void **state)
 {
 	(void)state;
 	for (int k = 0; k < SHAPES; k++) {
-		const struct sizes z = sizes_of(shapes[k]);
-		struct aur_backend *backend = open_for(shapes[k]);
-		const struct outcome exact = outcome_in(AUR_F32, backend, shapes[k]);
-		const struct outcome rounded = outcome_in(AUR_BF16, backend, shapes[k]);
+		const struct shape s = shape_of(k);
+		const struct sizes z = sizes_of(s);
+		const struct outcome exact = outcome_in(AUR_F32, s), rounded = outcome_in(AUR_BF16, s);
 		ops_assert_close_f64("loss", rounded.loss, exact.loss, z.loss, tolerance);
 		ops_assert_close("d_x", rounded.d_x, ops_doubles(exact.d_x, z.x), z.x, 8.0 / 512.0);
 		ops_assert_close("d_w", rounded.d_w, ops_doubles(exact.d_w, z.w), z.w, 16.0 / 512.0);
-		ops_close(&backend);
 	}
 }
 
@@ -299,7 +339,8 @@ int main(void)
 		cmocka_unit_test(loss_alone_equals_the_loss_with_gradients_and_touches_no_gradient),
 		cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),
 		cmocka_unit_test(extreme_logits_give_the_true_loss),
-		cmocka_unit_test(wrong_targets_and_shapes_are_refused),
+		cmocka_unit_test(targets_outside_the_vocabulary_are_refused),
+		cmocka_unit_test(wrong_shapes_are_refused),
 		cmocka_unit_test(bf16_differs_by_the_rounding_of_gradients_alone),
 	};
 	return ops_main("head_loss", tests, sizeof tests / sizeof *tests);

@@ -72,6 +72,8 @@ static void operations_beyond_the_reserved_shapes_are_refused(void **state)
 static void an_unknown_instruction_set_is_a_usage_error(void **state)
 {
 	(void)state;
+	if (!ops_on_cpu())
+		skip();
 	char *before = strdup(getenv("AURELIUS_CPU_VARIANT"));
 	struct aur_backend *backend = NULL;
 	setenv("AURELIUS_CPU_VARIANT", "sse9", 1);
@@ -86,7 +88,8 @@ static void the_name_of_the_variant_says_what_bits_depend_on(void **state)
 {
 	(void)state;
 	struct aur_backend *backend = ops_open(NULL);
-	const char *forced = getenv("AURELIUS_CPU_VARIANT");
+	const char *forced = ops_on_cpu() ? getenv("AURELIUS_CPU_VARIANT") : "";
+	assert_true(strlen(backend->variant) > 0);
 	assert_int_equal(strncmp(backend->variant, forced, strlen(forced)), 0);
 	ops_close(&backend);
 }

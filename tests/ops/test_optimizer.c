@@ -10,6 +10,11 @@ static const struct aur_adamw_segment segments[SEGMENTS] = {
 static const struct aur_step_state usual = {
 	.learning_rate = 3e-3f, .correction1 = 0.271f, .correction2 = 0.142625f, .gradient_scale = 0.4f};
 
+static struct aur_backend *open_backend(void)
+{
+	return ops_open(&(struct aur_backend_limits){.parameters = COUNT, .training = 1});
+}
+
 struct adam_arrays {
 	float *w, *g, *m, *v;
 };
@@ -25,6 +30,12 @@ static struct adam_arrays put_arrays(struct aur_backend *backend)
 		.v = ops_put(backend, v, COUNT)};
 }
 
+static struct aur_step_state *put_state(struct aur_backend *backend, const struct aur_step_state *state)
+{
+	return ops_put_bytes(backend, state, sizeof *state);
+}
+
+/* `state` is the backend's. */
 static struct aur_adamw op_of(
 	const struct adam_arrays *a, int64_t begin, int64_t count, const struct aur_step_state *state)
 {
@@ -51,13 +62,13 @@ static float decay_of(int64_t element)
 static void step_follows_the_formula(void **state)
 {
 	(void)state;
-	struct aur_backend *backend = ops_open(NULL);
+	struct aur_backend *backend = open_backend();
 	const struct adam_arrays a = put_arrays(backend);
 	double *w = ops_doubles(ops_get(backend, a.w, COUNT), COUNT);
 	const double *g = ops_doubles(ops_get(backend, a.g, COUNT), COUNT);
 	double *m = ops_doubles(ops_get(backend, a.m, COUNT), COUNT);
 	double *v = ops_doubles(ops_get(backend, a.v, COUNT), COUNT);
-	const struct aur_adamw op = op_of(&a, 0, COUNT, &usual);
+	const struct aur_adamw op = op_of(&a, 0, COUNT, put_state(backend, &usual));
 	ops_assert_status(backend->ops->adamw(backend, &op), AUR_OK, "");
 	for (int64_t i = 0; i < COUNT; i++) {
 		const double gradient = g[i] * (double)usual.gradient_scale;
@@ -77,12 +88,12 @@ static void step_follows_the_formula(void **state)
 static void skip_writes_nothing(void **state)
 {
 	(void)state;
-	struct aur_backend *backend = ops_open(NULL);
+	struct aur_backend *backend = open_backend();
 	const struct adam_arrays a = put_arrays(backend);
 	const float *before[] = {ops_get(backend, a.w, COUNT), ops_get(backend, a.m, COUNT), ops_get(backend, a.v, COUNT)};
 	struct aur_step_state skipping = usual;
 	skipping.skip = 1;
-	const struct aur_adamw op = op_of(&a, 0, COUNT, &skipping);
+	const struct aur_adamw op = op_of(&a, 0, COUNT, put_state(backend, &skipping));
 	ops_assert_status(backend->ops->adamw(backend, &op), AUR_OK, "");
 	ops_assert_same_bits("w", before[0], ops_get(backend, a.w, COUNT), COUNT * sizeof(float));
 	ops_assert_same_bits("m", before[1], ops_get(backend, a.m, COUNT), COUNT * sizeof(float));
@@ -93,9 +104,9 @@ static void skip_writes_nothing(void **state)
 static void run_step(const void *argument, void *result)
 {
 	(void)argument;
-	struct aur_backend *backend = ops_open(NULL);
+	struct aur_backend *backend = open_backend();
 	const struct adam_arrays a = put_arrays(backend);
-	const struct aur_adamw op = op_of(&a, 0, COUNT, &usual);
+	const struct aur_adamw op = op_of(&a, 0, COUNT, put_state(backend, &usual));
 	ops_assert_status(backend->ops->adamw(backend, &op), AUR_OK, "");
 	ops_get_bytes(backend, result, a.w, COUNT * sizeof(float));
 	ops_close(&backend);
@@ -107,17 +118,19 @@ static void a_step_in_slices_gives_the_same_bits(void **state)
 	(void)state;
 	static const struct aur_adamw_segment whole[] = {{0, COUNT, 0.1f}};
 	static const int64_t cuts[] = {0, 3, 4096, 12295, COUNT};
-	struct aur_backend *backend = ops_open(NULL);
+	struct aur_backend *backend = open_backend();
 	const struct adam_arrays once = put_arrays(backend);
 	const struct adam_arrays sliced = put_arrays(backend);
-	struct aur_adamw op = op_of(&once, 0, COUNT, &usual);
+	const struct aur_step_state *state_there = put_state(backend, &usual);
+	struct aur_adamw_segment parts[4];
+	struct aur_adamw op = op_of(&once, 0, COUNT, state_there);
 	op.segments = whole;
 	op.n_segments = 1;
 	ops_assert_status(backend->ops->adamw(backend, &op), AUR_OK, "");
 	for (int i = 0; i < 4; i++) {
-		const struct aur_adamw_segment part[] = {{0, cuts[i + 1] - cuts[i], 0.1f}};
-		op = op_of(&sliced, cuts[i], part[0].count, &usual);
-		op.segments = part;
+		parts[i] = (struct aur_adamw_segment){0, cuts[i + 1] - cuts[i], 0.1f};
+		op = op_of(&sliced, cuts[i], parts[i].count, state_there);
+		op.segments = &parts[i];
 		op.n_segments = 1;
 		ops_assert_status(backend->ops->adamw(backend, &op), AUR_OK, "");
 	}
@@ -143,7 +156,7 @@ static void sums_of_squares_are_per_block(void **state)
 	(void)state;
 	static const int64_t counts[] = {1, 17, AUR_NORM_BLOCK, AUR_NORM_BLOCK + 1, 3 * AUR_NORM_BLOCK - 5};
 	for (int k = 0; k < 5; k++) {
-		struct aur_backend *backend = ops_open(NULL);
+		struct aur_backend *backend = open_backend();
 		const float *x = ops_random(counts[k], 1, 3.0f);
 		const int64_t blocks = (counts[k] + AUR_NORM_BLOCK - 1) / AUR_NORM_BLOCK;
 		double *want = ops_memory((size_t)blocks * sizeof *want);
@@ -159,7 +172,7 @@ static void sums_of_squares_are_per_block(void **state)
 static void run_sums(const void *argument, void *result)
 {
 	(void)argument;
-	struct aur_backend *backend = ops_open(NULL);
+	struct aur_backend *backend = open_backend();
 	const double *sums = put_sums(backend, ops_random(COUNT, 1, 1.0f), COUNT);
 	ops_get_bytes(backend, result, sums, (COUNT + AUR_NORM_BLOCK - 1) / AUR_NORM_BLOCK * sizeof *sums);
 	ops_close(&backend);
@@ -175,9 +188,9 @@ static void bits_do_not_depend_on_the_number_of_threads(void **state)
 
 static struct aur_step_state clip(const double *sums, int64_t blocks, float max_norm)
 {
-	struct aur_backend *backend = ops_open(NULL);
+	struct aur_backend *backend = open_backend();
 	const struct aur_step_state before = {.seed = 5, .learning_rate = 0.5f, .skip = 7};
-	struct aur_step_state *state = ops_put_bytes(backend, &before, sizeof before);
+	struct aur_step_state *state = put_state(backend, &before);
 	const struct aur_clip op = {
 		.sums = ops_view_f64(ops_put_bytes(backend, sums, (size_t)blocks * sizeof *sums), blocks),
 		.max_norm = max_norm,
@@ -214,19 +227,23 @@ static void a_norm_that_is_not_finite_skips_the_step(void **state)
 static void segments_that_do_not_cover_the_slice_are_refused(void **state)
 {
 	(void)state;
-	struct aur_backend *backend = ops_open(NULL);
+	struct aur_backend *backend = open_backend();
 	const struct adam_arrays a = put_arrays(backend);
-	struct aur_adamw op = op_of(&a, 0, COUNT, &usual);
+	struct aur_adamw op = op_of(&a, 0, COUNT, put_state(backend, &usual));
 	op.n_segments = SEGMENTS - 1;
 	ops_assert_status(backend->ops->adamw(backend, &op), AUR_SHAPE, "adamw: segments cover 4113 elements");
 	op.segments = segments + 1;
 	ops_assert_status(backend->ops->adamw(backend, &op), AUR_SHAPE, "adamw: segment 0 begins at 1");
-	op = op_of(&a, 0, COUNT, &usual);
+	op = op_of(&a, 0, COUNT, put_state(backend, &usual));
 	op.m = aur_view1(a.m, COUNT - 1);
 	ops_assert_status(backend->ops->adamw(backend, &op), AUR_SHAPE, "adamw: m");
+	op = op_of(&a, 0, COUNT, NULL);
+	ops_assert_status(backend->ops->adamw(backend, &op), AUR_SHAPE, "adamw: state is absent");
 	double *sums = ops_put_bytes(backend, NULL, 3 * sizeof *sums);
 	const struct aur_sum_of_squares squares = {.x = aur_view1(a.w, COUNT), .sums = ops_view_f64(sums, 3)};
 	ops_assert_status(backend->ops->sum_of_squares(backend, &squares), AUR_SHAPE, "sum_of_squares: sums");
+	const struct aur_clip clipping = {.sums = ops_view_f64(sums, 3)};
+	ops_assert_status(backend->ops->clip(backend, &clipping), AUR_SHAPE, "clip: state is absent");
 	ops_close(&backend);
 }
 

@@ -62,6 +62,12 @@ static struct aur_tensor view_bf16(uint16_t *data, int64_t n)
 	return (struct aur_tensor){.data = data, .dtype = AUR_BF16, .dims = 1, .shape = {n}, .stride = {1}};
 }
 
+/* Of a NaN only the CPU backend keeps the payload. */
+static int same_bf16(uint16_t got, float x)
+{
+	return isnan(x) && !ops_on_cpu() ? isnan(aur_f32_from_bf16(got)) : got == aur_bf16_from_f32(x);
+}
+
 /* Ties, the largest number, infinities, denormal numbers and NaN beside random ones. */
 static float *numbers_to_cast(void)
 {
@@ -87,9 +93,12 @@ static void casts_round_to_nearest_even_and_back(void **state)
 	ops_get_bytes(backend, got, narrow, COUNT * sizeof *got);
 	const float *back = ops_get(backend, wide, COUNT);
 	for (int i = 0; i < COUNT; i++) {
-		assert_int_equal(got[i], aur_bf16_from_f32(x[i]));
+		assert_true(same_bf16(got[i], x[i]));
 		const uint32_t bits = (uint32_t)got[i] << 16;
-		ops_assert_same_bits("fp32 of bf16", &back[i], &bits, sizeof bits);
+		if (ops_on_cpu() || !isnan(x[i]))
+			ops_assert_same_bits("fp32 of bf16", &back[i], &bits, sizeof bits);
+		else
+			assert_true(isnan(back[i]));
 	}
 	ops_close(&backend);
 }

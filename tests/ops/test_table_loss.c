@@ -93,26 +93,54 @@ static void bits_do_not_depend_on_the_number_of_threads(void **state)
 		ops_assert_thread_independent("table_loss", run, &shapes[k], result_bytes(shapes[k]));
 }
 
-static void wrong_tokens_and_shapes_are_refused(void **state)
+/* Nothing around the results is written then, and the next call works. */
+static void numbers_outside_the_vocabulary_are_refused(void **state)
+{
+	(void)state;
+	static const int32_t good[] = {0, 2}, wild[][2] = {{0, 3}, {-1, 2}, {INT32_MAX, 0}};
+	struct aur_backend *backend = open_for((struct shape){1, 2, 3});
+	const float *table = ops_random(9, 1, 1.0f);
+	const struct ops_guarded d_table = ops_put_guarded(backend, table, 9);
+	double *loss = ops_put_bytes(backend, NULL, sizeof *loss);
+	const struct aur_tensor fine = aur_view_tokens(ops_put_tokens(backend, good, 2), 1, 2);
+	struct aur_table_loss op = {.table = aur_view2(ops_put(backend, table, 9), 3, 3),
+		.loss = ops_view_f64(loss, 1),
+		.d_table = aur_view2(d_table.data, 3, 3)};
+	for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+		op.tokens = aur_view_tokens(ops_put_tokens(backend, wild[i], 2), 1, 2);
+		op.targets = fine;
+		ops_assert_input_refused(backend, backend->ops->table_loss(backend, &op), "table_loss: tokens[");
+		op.targets = op.tokens;
+		op.tokens = fine;
+		ops_assert_input_refused(backend, backend->ops->table_loss(backend, &op), "table_loss: targets[");
+		ops_assert_guards("d_table", backend, &d_table);
+	}
+	ops_assert_same_bits("table", ops_get(backend, op.table.data, 9), table, 9 * sizeof *table);
+	op.targets = fine;
+	ops_assert_status(backend->ops->table_loss(backend, &op), AUR_OK, "");
+	assert_true(isfinite(*ops_get_doubles(backend, loss, 1)));
+	ops_close(&backend);
+}
+
+static void wrong_shapes_are_refused(void **state)
 {
 	(void)state;
 	struct aur_backend *backend = open_for((struct shape){1, 2, 3});
 	float *table = ops_put_zeros(backend, 9);
 	double *loss = ops_put_bytes(backend, NULL, sizeof *loss);
-	const struct aur_tensor good = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 2}, 2), 1, 2);
-	const struct aur_tensor bad = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 3}, 2), 1, 2);
-	struct aur_table_loss op = {
-		.tokens = bad, .targets = good, .table = aur_view2(table, 3, 3), .loss = ops_view_f64(loss, 1)};
-	ops_assert_status(backend->ops->table_loss(backend, &op), AUR_INPUT, "table_loss: tokens[1] is 3");
-	op.tokens = good;
-	op.targets = bad;
-	ops_assert_status(backend->ops->table_loss(backend, &op), AUR_INPUT, "table_loss: targets[1] is 3");
-	op.targets = good;
-	op.d_table = aur_view2(table, 1, 3);
+	const struct aur_tensor tokens = aur_view_tokens(ops_put_tokens(backend, (int32_t[]){0, 2}, 2), 1, 2);
+	struct aur_table_loss op = {.tokens = tokens,
+		.targets = tokens,
+		.table = aur_view2(table, 3, 3),
+		.loss = ops_view_f64(loss, 1),
+		.d_table = aur_view2(table, 1, 3)};
 	ops_assert_status(backend->ops->table_loss(backend, &op), AUR_SHAPE, "table_loss: d_table");
 	op.d_table.data = NULL;
 	op.table = aur_view2(table, 2, 3);
 	ops_assert_status(backend->ops->table_loss(backend, &op), AUR_SHAPE, "table_loss: table");
+	op.table = aur_view2(table, 3, 3);
+	op.targets = aur_view_tokens(tokens.data, 2, 1);
+	ops_assert_status(backend->ops->table_loss(backend, &op), AUR_SHAPE, "table_loss: targets");
 	ops_close(&backend);
 }
 
@@ -121,7 +149,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(loss_and_gradient_follow_the_formula),
 		cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),
-		cmocka_unit_test(wrong_tokens_and_shapes_are_refused),
+		cmocka_unit_test(numbers_outside_the_vocabulary_are_refused),
+		cmocka_unit_test(wrong_shapes_are_refused),
 	};
 	return ops_main("table_loss", tests, sizeof tests / sizeof *tests);
 }

@@ -35,6 +35,9 @@ aur_status aur_check_matrix(const char *operation, const char *name, const struc
 /* The tensor is contiguous int32 [B,T] with at most INT32_MAX elements. */
 aur_status aur_check_token_shape(const char *operation, const char *name, const struct aur_tensor *tokens);
 
+/* Dropout, where there is any, has a state. */
+aur_status aur_check_dropout(const char *operation, const struct aur_dropout *dropout);
+
 aur_status aur_check_embedding_forward(const struct aur_embedding_forward *op);
 aur_status aur_check_embedding_backward(const struct aur_embedding_backward *op);
 aur_status aur_check_residual_norm_forward(const struct aur_residual_norm_forward *op);

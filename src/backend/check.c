@@ -1,7 +1,6 @@
-#include "internal.h"
+#include "backend/check.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static void describe(char *text, size_t bytes, const struct aur_tensor *tensor)
 {
@@ -27,16 +26,7 @@ aur_status aur_check_matrix(const char *operation, const char *name, const struc
 		(long long)rows, (long long)columns, aur_dtype_name(dtype));
 }
 
-static int64_t first_outside(const int32_t *tokens, int64_t n, int64_t vocabulary)
-{
-	for (int64_t i = 0; i < n; i++)
-		if (tokens[i] < 0 || tokens[i] >= vocabulary)
-			return i;
-	return -1;
-}
-
-aur_status aur_check_tokens(
-	const char *operation, const char *name, const struct aur_tensor *tokens, int64_t vocabulary)
+aur_status aur_check_token_shape(const char *operation, const char *name, const struct aur_tensor *tokens)
 {
 	if (tokens->dims != 2)
 		return aur_fail(AUR_SHAPE, "%s: %s has %d dimensions; it must be [B,T]", operation, name, tokens->dims);
@@ -44,10 +34,12 @@ aur_status aur_check_tokens(
 	if (aur_tensor_count(tokens) > INT32_MAX)
 		return aur_fail(AUR_SHAPE, "%s: %s has %lld tokens; a micro-batch may have %d", operation, name,
 			(long long)aur_tensor_count(tokens), INT32_MAX);
-	const int32_t *numbers = tokens->data;
-	const int64_t bad = first_outside(numbers, aur_tensor_count(tokens), vocabulary);
-	if (bad < 0)
-		return AUR_OK;
-	return aur_fail(AUR_INPUT, "%s: %s[%lld] is %d; the vocabulary has %lld tokens", operation, name, (long long)bad,
-		(int)numbers[bad], (long long)vocabulary);
+	return AUR_OK;
+}
+
+aur_status aur_check_dropout(const char *operation, const struct aur_dropout *dropout)
+{
+	if (dropout->p > 0.0f && !dropout->state)
+		return aur_fail(AUR_SHAPE, "%s: dropout needs a state", operation);
+	return AUR_OK;
 }
