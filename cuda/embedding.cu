@@ -147,10 +147,12 @@ template <bool WIDE, class T> AUR_KERNEL(THREADS) add_places(const backward_argu
 		float sum[AUR_VECTOR] = {};
 		for (int64_t first = position; first < f.rows; first += AHEAD * f.positions) {
 			aur_eight<T> eight[AHEAD];
+			AUR_UNROLL
 			for (int k = 0; k < AHEAD; k++) {
 				const int64_t row = first + k * f.positions;
 				eight[k] = aur_read8<WIDE>(f.d_out + row * f.columns + column, row < f.rows ? n : 0);
 			}
+			AUR_UNROLL
 			for (int k = 0; k < AHEAD; k++)
 				if (first + k * f.positions < f.rows)
 					add_row(f, eight[k], first + k * f.positions, column, sum);
@@ -211,10 +213,12 @@ template <bool WIDE, class T> AUR_DEVICE void add_tile(const backward_arguments<
 	float sum[AUR_VECTOR] = {};
 	for (int64_t first = t.begin; first < t.end; first += AHEAD) {
 		aur_eight<T> eight[AHEAD];
+		AUR_UNROLL
 		for (int k = 0; k < AHEAD; k++) {
 			const int64_t row = f.groups.position[first + k < t.end ? first + k : t.begin];
 			eight[k] = aur_read8<WIDE>(f.d_out + row * f.columns + column, first + k < t.end ? f.columns - column : 0);
 		}
+		AUR_UNROLL
 		for (int k = 0; k < AHEAD; k++)
 			if (first + k < t.end)
 				add_position<WIDE>(f, t, first + k, eight[k], column, begin, sum);
@@ -243,11 +247,14 @@ template <bool WIDE, class T> AUR_DEVICE void add_heads(const backward_arguments
 	aur_load8<WIDE>(f.tail + t.number * f.columns + column, n, sum);
 	for (int64_t first = t.number + 1; first <= last; first += AHEAD) {
 		float x[AHEAD][AUR_VECTOR];
+		AUR_UNROLL
 		for (int k = 0; k < AHEAD; k++)
 			aur_load8<WIDE>(f.head + (first + k) * f.columns + column, first + k <= last ? n : 0, x[k]);
+		AUR_UNROLL
 		for (int k = 0; k < AHEAD; k++)
-			for (int j = 0; j < AUR_VECTOR; j++)
-				sum[j] += x[k][j]; /* zeros beyond the last */
+			if (first + k <= last)
+				for (int j = 0; j < AUR_VECTOR; j++)
+					sum[j] += x[k][j];
 	}
 	add_to<WIDE>(f.d_wte + token * f.columns + column, n, sum);
 }

@@ -15,6 +15,13 @@
 
 enum { AUR_VECTOR = 8 };
 
+/* Before a loop whose array must stay in registers. */
+#ifdef AURELIUS_EMULATED
+#define AUR_UNROLL
+#else
+#define AUR_UNROLL _Pragma("unroll")
+#endif
+
 /* Eight elements as they lie in memory: 16 bytes of bf16, 32 of fp32. */
 template <class T> struct alignas(16) aur_eight {
 	uint32_t word[AUR_VECTOR * sizeof(T) / sizeof(uint32_t)];
