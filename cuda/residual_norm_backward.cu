@@ -24,7 +24,7 @@ const char who[] = "residual_norm_backward";
 
 /* With four rows of bf16 at a time a multiprocessor has registers for four blocks of 96 threads; with this many parts
  * those of gpt2-124m are all resident at once on anything from 96 multiprocessors up. */
-enum { MOST_PARTS = 384, LEAST_ROWS = 8 };
+constexpr int64_t MOST_PARTS = 384, LEAST_ROWS = 8;
 
 template <class T> struct arguments {
 	const T *d_y, *d_y2, *d_residual, *s; /* d_y2 and d_residual may be NULL */

@@ -15,7 +15,8 @@
 namespace
 {
 
-enum { THREADS = 256, WARPS = THREADS / AUR_LANES, DIGITS = 256, BITS = 8, SMALL_TILE = 2048, MOST_TILES = 512 };
+enum { THREADS = 256, WARPS = THREADS / AUR_LANES, DIGITS = 256, BITS = 8 };
+constexpr int64_t SMALL_TILE = 2048, MOST_TILES = 512;
 static_assert(THREADS == DIGITS, "a thread answers for a digit");
 
 /* What a pass sorts. position == NULL: token i stands at position i. */
@@ -32,7 +33,7 @@ struct pass {
 /* Tokens of a tile: a whole number for each warp. */
 int64_t tile_of(int64_t n)
 {
-	const int64_t most = static_cast<int64_t>(SMALL_TILE) * MOST_TILES;
+	const int64_t most = SMALL_TILE * MOST_TILES;
 	return SMALL_TILE * (n > 0 ? (n + most - 1) / most : 1);
 }
 

@@ -105,10 +105,10 @@ template <class T> AUR_DEVICE T aur_element_of(const aur_eight<T> &eight, int i)
 {
 	T element;
 	if constexpr (sizeof(T) == sizeof(uint32_t)) {
-		memcpy(&element, &eight.word[i], sizeof element);
+		memcpy(static_cast<void *>(&element), &eight.word[i], sizeof element);
 	} else {
 		const uint16_t bits = static_cast<uint16_t>(eight.word[i / 2] >> 16 * (i % 2));
-		memcpy(&element, &bits, sizeof element);
+		memcpy(static_cast<void *>(&element), &bits, sizeof element);
 	}
 	return element;
 }
