@@ -78,7 +78,6 @@ AUR_DEVICE struct aur_softmax aur_softmax_of(
 	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
 	float max = -INFINITY;
 	float sum = 0.0f;
-#pragma unroll 2
 	for (int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x; j < columns; j += step) {
 		float eight[AUR_VECTOR];
 		aur_load8(x + j, columns - j, wide, eight);
