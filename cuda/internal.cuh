@@ -8,6 +8,9 @@ extern "C" {
 #include "backend/check.h"
 }
 
+/* The status AUR_DEVICE, whose name is launch.cuh's word for functions of the device from here on. */
+static constexpr aur_status AUR_DEVICE_FAILED = AUR_DEVICE;
+
 #include "launch.cuh"
 
 #include <cublasLt.h>
@@ -18,6 +21,7 @@ extern "C" {
 enum { AUR_CUBLAS_WORKSPACE = 32 << 20 };
 
 struct aur_cuda_products; /* product.cu: descriptors and algorithms by shape */
+struct aur_cuda_staging;  /* memory.cuh: pinned memory */
 
 struct aur_cuda {
 	struct aur_backend base; /* first, so that the handle is this struct */
@@ -32,6 +36,7 @@ struct aur_cuda {
 	cublasLtHandle_t cublas;
 	void *cublas_workspace; /* owned, device, AUR_CUBLAS_WORKSPACE bytes */
 	struct aur_cuda_products *products;
+	struct aur_cuda_staging *staging;
 	int tf32; /* fp32 operands of products are rounded to TF32; part of what an algorithm is chosen for */
 };
 
