@@ -3,6 +3,9 @@
 #include "commands/program.h"
 #include "core/threads.h"
 #include "cpu/cpu.h"
+#ifdef AUR_HAS_NCCL
+#include "comm/nccl.h"
+#endif
 #include "io/hdf5.h"
 
 #include <stdio.h>
@@ -77,6 +80,9 @@ int main(int argc, char **argv)
 	aur_program_start();
 	aur_hdf5_start();
 	aur_backend_register(&aur_cpu_factory);
+#ifdef AUR_HAS_NCCL
+	aur_comm_register(&aur_comm_nccl_factory);
+#endif
 	aur_status status = open_world(&argc, &argv, &world);
 	if (status == AUR_OK) {
 		char library[128];
