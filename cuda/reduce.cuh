@@ -9,13 +9,13 @@
 
 #include "launch.cuh"
 
-enum { AUR_WARP = 32 };
+enum { AUR_LANES = 32 };
 
 #define AUR_ALL_LANES 0xffffffffu
 
 template <class T> AUR_DEVICE T aur_warp_sum(T x)
 {
-	for (int distance = AUR_WARP / 2; distance > 0; distance /= 2)
+	for (int distance = AUR_LANES / 2; distance > 0; distance /= 2)
 		x += __shfl_xor_sync(AUR_ALL_LANES, x, distance);
 	return x;
 }
@@ -28,7 +28,7 @@ AUR_DEVICE float aur_larger(float a, float b)
 
 AUR_DEVICE float aur_warp_max(float x)
 {
-	for (int distance = AUR_WARP / 2; distance > 0; distance /= 2)
+	for (int distance = AUR_LANES / 2; distance > 0; distance /= 2)
 		x = aur_larger(x, __shfl_xor_sync(AUR_ALL_LANES, x, distance));
 	return x;
 }
@@ -37,10 +37,10 @@ AUR_DEVICE float aur_warp_max(float x)
  * anew as soon as the call returns. Two barriers. */
 template <class T> AUR_DEVICE T aur_block_sum(T x, T *shared)
 {
-	const int warps = static_cast<int>((blockDim.x + AUR_WARP - 1) / AUR_WARP);
+	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);
 	x = aur_warp_sum(x);
-	if (threadIdx.x % AUR_WARP == 0)
-		shared[threadIdx.x / AUR_WARP] = x;
+	if (threadIdx.x % AUR_LANES == 0)
+		shared[threadIdx.x / AUR_LANES] = x;
 	__syncthreads();
 	T sum = shared[0];
 	for (int warp = 1; warp < warps; warp++)
@@ -49,12 +49,32 @@ template <class T> AUR_DEVICE T aur_block_sum(T x, T *shared)
 	return sum;
 }
 
+/* N sums at once; `shared` has room for N a warp. A block of one warp needs no barrier. */
+template <int N> AUR_DEVICE void aur_block_sums(float (&x)[N], float *shared)
+{
+	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);
+	for (int i = 0; i < N; i++)
+		x[i] = aur_warp_sum(x[i]);
+	if (warps == 1)
+		return;
+	if (threadIdx.x % AUR_LANES == 0)
+		for (int i = 0; i < N; i++)
+			shared[threadIdx.x / AUR_LANES * N + i] = x[i];
+	__syncthreads();
+	for (int i = 0; i < N; i++) {
+		x[i] = shared[i];
+		for (int warp = 1; warp < warps; warp++)
+			x[i] += shared[warp * N + i];
+	}
+	__syncthreads();
+}
+
 AUR_DEVICE float aur_block_max(float x, float *shared)
 {
-	const int warps = static_cast<int>((blockDim.x + AUR_WARP - 1) / AUR_WARP);
+	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);
 	x = aur_warp_max(x);
-	if (threadIdx.x % AUR_WARP == 0)
-		shared[threadIdx.x / AUR_WARP] = x;
+	if (threadIdx.x % AUR_LANES == 0)
+		shared[threadIdx.x / AUR_LANES] = x;
 	__syncthreads();
 	float max = shared[0];
 	for (int warp = 1; warp < warps; warp++)

@@ -3,10 +3,10 @@
 #include "comm/mpi.h"
 #include "core/log.h"
 #include "cpu/cpu.h"
-#ifdef AUR_HAS_CUDA
+#ifdef AUR_WITH_CUDA
 #include "cuda/cuda.h"
 #endif
-#ifdef AUR_HAS_NCCL
+#ifdef AUR_WITH_NCCL
 #include "comm/nccl.h"
 #endif
 
@@ -16,11 +16,11 @@ enum { RESULTS = 256 };
 
 static void register_parts(void)
 {
-#ifdef AUR_HAS_CUDA
+#ifdef AUR_WITH_CUDA
 	aur_backend_register(&aur_cuda_factory);
 #endif
 	aur_backend_register(&aur_cpu_factory);
-#ifdef AUR_HAS_NCCL
+#ifdef AUR_WITH_NCCL
 	aur_comm_register(&aur_comm_nccl_factory);
 #endif
 }

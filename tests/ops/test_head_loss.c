@@ -291,20 +291,22 @@ struct outcome {
 	float *d_x, *d_w;
 };
 
-/* With numbers that bf16 holds. */
-static struct outcome outcome_in(enum aur_dtype type, struct shape s)
+/* Of sequences [first, first + s.batch) of a text, with numbers that bf16 holds. */
+static struct outcome outcome_of(struct shape s, int64_t first, enum aur_dtype type)
 {
+	const int64_t before = first * s.positions;
 	const struct sizes z = sizes_of(s);
 	struct aur_backend *backend = open_for(s, type);
-	float *x = ops_round(AUR_BF16, ops_random(z.x, 1, 1.0f), z.x);
+	const int64_t x_before = before * s.width;
+	float *x = ops_round(AUR_BF16, ops_random(x_before + z.x, 1, 1.0f), x_before + z.x) + x_before;
+	const int32_t *targets = ops_random_tokens(before + z.rows, 4, s.vocabulary) + before;
 	float *w = ops_round(AUR_BF16, ops_random(z.w, 2, 0.7f), z.w);
 	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
 	void *d_x = ops_put_bytes(backend, NULL, (size_t)z.x * aur_dtype_bytes(type));
 	float *d_w = ops_put_zeros(backend, z.w);
 	const struct aur_head_loss op = {.x = aur_view2_of(ops_put_as(backend, type, x, z.x), type, z.rows, s.width),
 		.w = aur_view2_of(ops_put_as(backend, type, w, z.w), type, s.vocabulary, s.width),
-		.targets = aur_view_tokens(
-			ops_put_tokens(backend, ops_random_tokens(z.rows, 4, s.vocabulary), z.rows), s.batch, s.positions),
+		.targets = aur_view_tokens(ops_put_tokens(backend, targets, z.rows), s.batch, s.positions),
 		.loss = ops_view_f64(loss, z.loss),
 		.d_x = aur_view2_of(d_x, type, z.rows, s.width),
 		.d_w = aur_view2(d_w, s.vocabulary, s.width),
@@ -325,11 +327,32 @@ static void bf16_differs_by_the_rounding_of_gradients_alone(void **state)
 	for (int k = 0; k < SHAPES; k++) {
 		const struct shape s = shape_of(k);
 		const struct sizes z = sizes_of(s);
-		const struct outcome exact = outcome_in(AUR_F32, s), rounded = outcome_in(AUR_BF16, s);
+		const struct outcome exact = outcome_of(s, 0, AUR_F32), rounded = outcome_of(s, 0, AUR_BF16);
 		ops_assert_close_f64("loss", rounded.loss, exact.loss, z.loss, tolerance);
 		ops_assert_close("d_x", rounded.d_x, ops_doubles(exact.d_x, z.x), z.x, 8.0 / 512.0);
 		ops_assert_close("d_w", rounded.d_w, ops_doubles(exact.d_w, z.w), z.w, 16.0 / 512.0);
 	}
+}
+
+/* More rows than one chunk, whose number a device's memory allows to be large: there the parts are one chunk each. */
+static void a_batch_gives_what_its_sequences_give(void **state)
+{
+	(void)state;
+	const int large = !ops_on_cpu() && !ops_emulated();
+	const struct shape all = large ? (struct shape){4, 1024, 2, 65537, 0} : (struct shape){4, 300, 3, 29, 0};
+	struct shape one = all;
+	one.batch = 1;
+	const struct sizes z = sizes_of(one);
+	const struct outcome whole = outcome_of(all, 0, AUR_F32);
+	double *sum = ops_memory((size_t)z.w * sizeof *sum);
+	for (int64_t b = 0; b < all.batch; b++) {
+		const struct outcome part = outcome_of(one, b, AUR_F32);
+		ops_assert_close_f64("loss", whole.loss + b, part.loss, 1, 1e-6);
+		ops_assert_close("d_x", whole.d_x + b * z.x, ops_doubles(part.d_x, z.x), z.x, tolerance);
+		for (int64_t i = 0; i < z.w; i++)
+			sum[i] += (double)part.d_w[i];
+	}
+	ops_assert_close("d_w", whole.d_w, sum, z.w, tolerance);
 }
 
 int main(void)
@@ -342,6 +365,7 @@ int main(void)
 		cmocka_unit_test(targets_outside_the_vocabulary_are_refused),
 		cmocka_unit_test(wrong_shapes_are_refused),
 		cmocka_unit_test(bf16_differs_by_the_rounding_of_gradients_alone),
+		cmocka_unit_test(a_batch_gives_what_its_sequences_give),
 	};
 	return ops_main("head_loss", tests, sizeof tests / sizeof *tests);
 }

@@ -448,7 +448,7 @@ static void wrong_shapes_are_refused(void **state)
 	op.a = aur_view2(NULL, 8, 8);
 	op.gamma = aur_view1(gamma, 7);
 	ops_assert_status(backend->ops->residual_norm_forward(backend, &op), AUR_SHAPE, "residual_norm_forward: ");
-	struct aur_residual_norm_backward back = {.d_y = aur_view2(x, 8, 8),
+	const struct aur_residual_norm_backward back = {.d_y = aur_view2(x, 8, 8),
 		.s = aur_view2(x, 8, 8),
 		.gamma = aur_view1(gamma, 8),
 		.mean = aur_view1(mean, 8),
@@ -456,10 +456,23 @@ static void wrong_shapes_are_refused(void **state)
 		.d_a = aur_view2(y, 8, 8),
 		.d_gamma = aur_view1(gamma, 7)};
 	ops_assert_status(backend->ops->residual_norm_backward(backend, &back), AUR_SHAPE, "residual_norm_backward: ");
-	back.d_gamma = aur_view1(gamma, 8);
 	ops_close(&backend);
-	backend = ops_open(NULL);
-	ops_assert_status(backend->ops->residual_norm_backward(backend, &back), AUR_SHAPE, "residual_norm_backward: needs");
+}
+
+/* Partial sums would run over the end of the scratch memory. */
+static void shapes_beyond_the_reserved_are_refused(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = ops_open(NULL);
+	float *x = ops_put_zeros(backend, 64), *row = ops_put_zeros(backend, 8);
+	const struct aur_residual_norm_backward op = {.d_y = aur_view2(x, 8, 8),
+		.s = aur_view2(x, 8, 8),
+		.gamma = aur_view1(row, 8),
+		.mean = aur_view1(row, 8),
+		.rstd = aur_view1(row, 8),
+		.d_a = aur_view2(ops_put_zeros(backend, 64), 8, 8),
+		.d_gamma = aur_view1(ops_put_zeros(backend, 8), 8)};
+	ops_assert_status(backend->ops->residual_norm_backward(backend, &op), AUR_SHAPE, "residual_norm_backward: needs");
 	ops_close(&backend);
 }
 
@@ -473,6 +486,7 @@ int main(void)
 		cmocka_unit_test(large_results_are_the_same_as_small_ones),
 		cmocka_unit_test(bits_do_not_depend_on_threads),
 		cmocka_unit_test(wrong_shapes_are_refused),
+		cmocka_unit_test(shapes_beyond_the_reserved_are_refused),
 	};
 	return ops_main("residual_norm", tests, sizeof tests / sizeof *tests);
 }
