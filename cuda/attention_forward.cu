@@ -80,12 +80,12 @@ template <int TILES> AUR_DEVICE void hide(aur_mma_c (&s)[TILES][KEYS / 8], int q
 			s[m][n].v[i] = -INFINITY;
 }
 
-/* The larger of a lane's maximum so far and all scores of row i of tile m, of which four lanes hold a quarter each. */
-template <int TILES> AUR_DEVICE float largest_of(const aur_mma_c (&s)[TILES][KEYS / 8], int m, int i, float largest)
+/* The larger of a lane's maximum so far and all scores of row i of a tile, of which four lanes hold a quarter each. */
+AUR_DEVICE float largest_of(const aur_mma_c (&s)[KEYS / 8], int i, float largest)
 {
 	AUR_UNROLL
 	for (int n = 0; n < KEYS / 8; n++)
-		largest = fmaxf(largest, fmaxf(s[m][n].v[2 * i], s[m][n].v[2 * i + 1]));
+		largest = fmaxf(largest, fmaxf(s[n].v[2 * i], s[n].v[2 * i + 1]));
 	largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
 	return fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
 }
@@ -95,7 +95,7 @@ template <int TILES> AUR_DEVICE float largest_of(const aur_mma_c (&s)[TILES][KEY
 template <int D, int TILES>
 AUR_DEVICE void weigh_row(softmax<D, TILES> &state, aur_mma_c (&s)[TILES][KEYS / 8], int m, int i)
 {
-	const float largest = largest_of(s, m, i, state.largest[m][i]);
+	const float largest = largest_of(s[m], i, state.largest[m][i]);
 	const float shrink = aur_exp2((state.largest[m][i] - largest) * state.scale), zero = largest * state.scale;
 	float total = state.total[m][i] * shrink;
 	AUR_UNROLL

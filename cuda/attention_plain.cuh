@@ -187,13 +187,13 @@ static inline int aur_plain_chunks(const aur_attention_call &call, int chunk)
 /* Calls run(type, chunk) with a pointer of the type and the chunk as a constant: 32 for small heads, else 64. */
 template <class Run> static aur_status aur_plain_for(enum aur_dtype type, int size, Run run)
 {
-	const float *single = NULL;
-	const __nv_bfloat16 *half = NULL;
+	const float *fp32 = NULL;
+	const __nv_bfloat16 *bf16 = NULL;
 	const std::integral_constant<int, 32> narrow = {};
 	const std::integral_constant<int, 64> wide = {};
 	if (type == AUR_F32)
-		return size <= 32 ? run(single, narrow) : run(single, wide);
-	return run(half, wide);
+		return size <= 32 ? run(fp32, narrow) : run(fp32, wide);
+	return run(bf16, wide);
 }
 
 #endif

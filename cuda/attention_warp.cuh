@@ -152,7 +152,8 @@ AUR_DEVICE void aur_attention_store(const aur_mma_c (&y)[D / 8], const float (&f
 		AUR_UNROLL
 	for (int i = 0; i < 2; i++) {
 		const uint32_t pair = aur_mma_narrow(y[n].v[2 * i] * factor[i], y[n].v[2 * i + 1] * factor[i]);
-		memcpy(tile + (lane / 4 + 8 * i) * aur_attention_pitch<D>() + n * 8 + lane % 4 * 2, &pair, sizeof pair);
+		memcpy(static_cast<void *>(tile + (lane / 4 + 8 * i) * aur_attention_pitch<D>() + n * 8 + lane % 4 * 2), &pair,
+			sizeof pair);
 	}
 	__syncwarp();
 	for (int piece = lane; piece < 16 * D / 8; piece += 32) {
