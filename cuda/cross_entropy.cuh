@@ -21,14 +21,14 @@ struct aur_softmax {
 
 /* Shared memory of a call: one a block, which may be used anew when the call has returned. */
 struct aur_softmax_shared {
-	float max[AUR_WARP], sum[AUR_WARP];
+	float max[AUR_LANES], sum[AUR_LANES];
 	double total;
 };
 
 /* Threads for rows of so many columns: eight columns each, at most 1024, whole warps. */
 static inline unsigned aur_softmax_threads(int64_t columns)
 {
-	const int64_t threads = (columns + AUR_VECTOR * AUR_WARP - 1) / (AUR_VECTOR * AUR_WARP) * AUR_WARP;
+	const int64_t threads = (columns + AUR_VECTOR * AUR_LANES - 1) / (AUR_VECTOR * AUR_LANES) * AUR_LANES;
 	return static_cast<unsigned>(threads < 1024 ? threads : 1024);
 }
 
@@ -58,12 +58,12 @@ AUR_DEVICE void aur_soften8(const float (&x)[AUR_VECTOR], float *max, float *sum
 AUR_DEVICE double aur_softmax_total(float sum, struct aur_softmax_shared *shared)
 {
 	sum = aur_warp_sum(sum);
-	if (threadIdx.x % AUR_WARP == 0)
-		shared->sum[threadIdx.x / AUR_WARP] = sum;
+	if (threadIdx.x % AUR_LANES == 0)
+		shared->sum[threadIdx.x / AUR_LANES] = sum;
 	__syncthreads();
 	if (threadIdx.x == 0) {
 		double total = 0.0;
-		for (unsigned warp = 0; warp < blockDim.x / AUR_WARP; warp++)
+		for (unsigned warp = 0; warp < blockDim.x / AUR_LANES; warp++)
 			total += static_cast<double>(shared->sum[warp]);
 		shared->total = total;
 	}
@@ -78,7 +78,6 @@ AUR_DEVICE struct aur_softmax aur_softmax_of(
 	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
 	float max = -INFINITY;
 	float sum = 0.0f;
-#pragma unroll 2
 	for (int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x; j < columns; j += step) {
 		float eight[AUR_VECTOR];
 		aur_load8(x + j, columns - j, wide, eight);
