@@ -3,6 +3,9 @@
 #include "commands/program.h"
 #include "core/threads.h"
 #include "cpu/cpu.h"
+#ifdef AUR_WITH_NCCL
+#include "comm/nccl.h"
+#endif
 #ifdef AUR_WITH_CUDA
 #include "cuda/cuda.h"
 #endif
@@ -73,12 +76,16 @@ static void settle_environment(char **argv)
 		execv("/proc/self/exe", argv);
 }
 
-static void register_backends(void)
+/* What was compiled in. */
+static void register_parts(void)
 {
 #ifdef AUR_WITH_CUDA
 	aur_backend_register(&aur_cuda_factory);
 #endif
 	aur_backend_register(&aur_cpu_factory);
+#ifdef AUR_WITH_NCCL
+	aur_comm_register(&aur_comm_nccl_factory);
+#endif
 }
 
 int main(int argc, char **argv)
@@ -87,7 +94,7 @@ int main(int argc, char **argv)
 	settle_environment(argv);
 	aur_program_start();
 	aur_hdf5_start();
-	register_backends();
+	register_parts();
 	aur_status status = open_world(&argc, &argv, &world);
 	if (status == AUR_OK) {
 		char library[128];

@@ -71,6 +71,7 @@ static aur_status local_part(
 	times->data_s = aur_clock_s() - start;
 	AUR_TRY(run_leaves(trainer, tokens, targets));
 	AUR_TRY(aur_leaf_tree_take(&trainer->tree, sum));
+	AUR_TRY(trainer->comm->ops->settle(trainer->comm));
 	AUR_TRY(trainer->backend->ops->synchronise(trainer->backend));
 	aur_workspace_times(trainer->workspace, &times->forward_s, &times->backward_s);
 	return AUR_OK;
@@ -153,6 +154,7 @@ static aur_status collect_loss(struct aur_trainer *trainer, double *loss)
 	const struct aur_config *config = trainer->config;
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->loss_slices, trainer->losses, sizeof *trainer->losses));
 	AUR_TRY(comm->ops->finish(comm));
+	AUR_TRY(comm->ops->settle(comm));
 	AUR_TRY(backend->ops->download(
 		backend, trainer->host_losses, trainer->losses, (size_t)config->train.batch_size * sizeof *trainer->losses));
 	double sum = 0;
@@ -170,10 +172,10 @@ static aur_status optimize(struct aur_trainer *trainer, float *gradient, struct 
 	AUR_TRY(upload_state(trainer, &state));
 	AUR_TRY(clip(trainer, gradient));
 	AUR_TRY(update(trainer, gradient));
-	AUR_TRY(backend->ops->synchronise(backend));
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->slices, trainer->weights, sizeof *trainer->weights));
 	AUR_TRY(comm->ops->finish(comm));
 	AUR_TRY(aur_trainer_round_weights(trainer));
+	AUR_TRY(comm->ops->settle(comm));
 	AUR_TRY(backend->ops->download(backend, &state, trainer->state, sizeof state));
 	result->grad_norm = state.norm;
 	result->learning_rate = state.learning_rate;

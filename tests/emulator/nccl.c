@@ -9,7 +9,7 @@
 
 /* NCCL's interface; nccl_twin.h says what is behind it. */
 
-enum { POLLS = 3, BUS_ID = 32 };
+enum { POLLS = 3 };
 
 static char last_error[512];
 static int depth;
@@ -69,52 +69,6 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
 	return ncclSuccess;
 }
 
-/* What each rank brings to the start. */
-struct arrival {
-	char id[NCCL_UNIQUE_ID_BYTES], bus_id[BUS_ID];
-	int node;
-};
-
-static ncclResult_t judge_arrivals(struct ncclComm *comm, const struct arrival *all)
-{
-	const struct arrival *own = &all[comm->rank];
-	for (int r = 0; r < comm->size; r++) {
-		if (memcmp(all[r].id, own->id, sizeof own->id) != 0)
-			return twin_fail(comm, ncclInvalidArgument, "rank %d has another unique id than rank %d", r, comm->rank);
-		if (r != comm->rank && all[r].node == own->node && strcmp(all[r].bus_id, own->bus_id) == 0)
-			return twin_fail(comm, ncclInvalidUsage,
-				"Duplicate GPU detected : rank %d and rank %d both on CUDA device %s", comm->rank, r, own->bus_id);
-	}
-	return ncclSuccess;
-}
-
-static int node_of_world(void)
-{
-	MPI_Comm node;
-	int first = 0;
-	MPI_Comm_rank(MPI_COMM_WORLD, &first);
-	MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, first, MPI_INFO_NULL, &node);
-	MPI_Bcast(&first, 1, MPI_INT, 0, node);
-	MPI_Comm_free(&node);
-	return first;
-}
-
-static ncclResult_t meet(struct ncclComm *comm, const ncclUniqueId *id)
-{
-	struct arrival own = {.node = node_of_world()};
-	struct arrival *all = calloc((size_t)comm->size, sizeof *all);
-	memcpy(own.id, id->internal, sizeof own.id);
-	if (cudaGetDevice(&comm->device) != cudaSuccess ||
-		cudaDeviceGetPCIBusId(own.bus_id, BUS_ID, comm->device) != cudaSuccess)
-		snprintf(own.bus_id, sizeof own.bus_id, "none, rank %d", comm->rank);
-	MPI_Comm_dup(MPI_COMM_WORLD, &comm->group);
-	MPI_Comm_set_errhandler(comm->group, MPI_ERRORS_RETURN);
-	MPI_Allgather(&own, sizeof own, MPI_BYTE, all, sizeof own, MPI_BYTE, comm->group);
-	const ncclResult_t result = judge_arrivals(comm, all);
-	free(all);
-	return result;
-}
-
 static ncclResult_t progress_of(struct ncclComm *comm)
 {
 	if (comm->blocks)
@@ -138,7 +92,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *handle, int nranks, ncclUniqueId
 	*comm = (struct ncclComm){.rank = rank, .size = size, .blocks = !config || config->blocking != 0};
 	*handle = comm;
 	/* Over its own state: a communicator that does not block says so when it is polled. */
-	const ncclResult_t result = meet(comm, &id);
+	const ncclResult_t result = twin_meet(comm, &id);
 	return comm->blocks ? result : progress_of(comm);
 }
 
@@ -244,6 +198,16 @@ ncclResult_t ncclCommDeregister(const ncclComm_t comm, void *handle)
 	return ncclSuccess;
 }
 
+/* Without an emulator that has streams: at once. */
+__attribute__((weak)) cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *data)
+{
+	(void)stream;
+	function(data);
+	return cudaSuccess;
+}
+
+/* nccl.h declares these two without the word that makes them prototypes of C. */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
 ncclResult_t ncclGroupStart(void)
 {
 	if (depth++ == 0)

@@ -28,7 +28,8 @@ enum twin_kind {
 	TWIN_REDUCE,
 	TWIN_ALL_REDUCE,
 	TWIN_ALL_GATHER,
-	TWIN_REDUCE_SCATTER
+	TWIN_REDUCE_SCATTER,
+	TWIN_NOTHING
 };
 
 /* One call inside a group. */
@@ -63,6 +64,9 @@ struct ncclComm {
 	ncclResult_t state;
 	char error[512];
 };
+
+/* nccl_meet.c: all ranks meet; refuses two on one device. Collective. */
+ncclResult_t twin_meet(struct ncclComm *comm, const ncclUniqueId *id);
 
 /* nccl_run.c: runs a job and frees it; failures go to the communicator's state. A cudaHostFn_t. */
 void twin_run(void *job);

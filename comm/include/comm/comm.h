@@ -53,7 +53,8 @@ struct aur_comm_ops {
 	 * end. Does not need the other ranks to call it. */
 	aur_status (*settle)(struct aur_comm *comm);
 
-	/* OPTIONAL. Memory of the backend that exchanges will use until the communicator is closed, made known to the
+	/* OPTIONAL. Memory of the backend that exchanges will use until the communicator is closed, which is
+	 * before the memory is released; made known to the
 	 * network once so that it is read and written in place. */
 	void (*hold)(struct aur_comm *comm, void *memory, size_t bytes);
 
