@@ -1,6 +1,6 @@
 #include "attention_cudnn.cuh"
 
-#if defined(AURELIUS_CUDNN) && !defined(AURELIUS_EMULATED)
+#if defined(AUR_WITH_CUDNN) && !defined(AURELIUS_EMULATED)
 
 #include "attention_cudnn_graph.cuh"
 #include "libraries.h"

@@ -13,7 +13,7 @@
 
 struct aur_cudnn_attention;
 
-#if defined(AURELIUS_CUDNN) && !defined(AURELIUS_EMULATED)
+#if defined(AUR_WITH_CUDNN) && !defined(AURELIUS_EMULATED)
 
 /* Opens cuDNN. Where that fails *attention is NULL and `why` gets the reason, one line: that is no error.
  * `deterministic`: equal inputs give equal bits, also in the backward pass, which then keeps a matrix of gradients of

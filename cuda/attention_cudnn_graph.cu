@@ -1,4 +1,4 @@
-#if defined(AURELIUS_CUDNN) && !defined(AURELIUS_EMULATED)
+#if defined(AUR_WITH_CUDNN) && !defined(AURELIUS_EMULATED)
 
 #include "attention_cudnn_graph.cuh"
 

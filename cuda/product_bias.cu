@@ -3,8 +3,12 @@
 enum { SPLIT_THREADS = 256, ROUND_THREADS = 256 };
 
 /* Memory of one chunk of the ROUNDED form in fp32: small enough to be found in a second-level cache by the pass that
- * rounds it, large enough to fill a GPU with tiles. */
+ * rounds it, large enough to fill a GPU with tiles. The emulator's is small so that its tests see several chunks. */
+#ifdef AURELIUS_EMULATED
+enum { ROUNDED_BYTES = 1 << 14, ROUNDED_UNIT = 16 };
+#else
 enum { ROUNDED_BYTES = 32 << 20, ROUNDED_UNIT = 128 };
+#endif
 
 /* Two tiles' rows, or one's: the low part of the bias is a matrix of so many equal rows. */
 int64_t aur_product_split_rows(int64_t m)
