@@ -15,7 +15,7 @@ namespace
 {
 
 enum { THREADS = 256, WARPS = THREADS / AUR_LANES, TILE = AUR_LANES * AUR_VECTOR, AHEAD = 4 };
-enum { BLOCKS = 1056, LEAST_ROWS = 64, MOST_PARTS = 512 };
+constexpr int64_t BLOCKS = 1056, LEAST_ROWS = 64, MOST_PARTS = 512;
 enum { ADD_WARPS = 32, ADD_THREADS = ADD_WARPS * AUR_LANES };
 
 int64_t tiles_of(int64_t columns)

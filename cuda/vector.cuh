@@ -15,6 +15,13 @@
 
 enum { AUR_VECTOR = 8 };
 
+/* Before a loop whose array must stay in registers. */
+#ifdef AURELIUS_EMULATED
+#define AUR_UNROLL
+#else
+#define AUR_UNROLL _Pragma("unroll")
+#endif
+
 /* Eight elements as they lie in memory: 16 bytes of bf16, 32 of fp32. */
 template <class T> struct alignas(16) aur_eight {
 	uint32_t word[AUR_VECTOR * sizeof(T) / sizeof(uint32_t)];
@@ -98,10 +105,10 @@ template <class T> AUR_DEVICE T aur_element_of(const aur_eight<T> &eight, int i)
 {
 	T element;
 	if constexpr (sizeof(T) == sizeof(uint32_t)) {
-		memcpy(&element, &eight.word[i], sizeof element);
+		memcpy(static_cast<void *>(&element), &eight.word[i], sizeof element);
 	} else {
 		const uint16_t bits = static_cast<uint16_t>(eight.word[i / 2] >> 16 * (i % 2));
-		memcpy(&element, &bits, sizeof element);
+		memcpy(static_cast<void *>(&element), &bits, sizeof element);
 	}
 	return element;
 }

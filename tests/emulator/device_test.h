@@ -16,8 +16,6 @@ extern "C" {
 
 #include "launch.cuh"
 
-#include <vector>
-
 /* A launch's status is 0 or CUDA's error. */
 static inline int aur_cuda_check(cudaError_t error, const char *who)
 {
@@ -25,18 +23,11 @@ static inline int aur_cuda_check(cudaError_t error, const char *who)
 	return static_cast<int>(error);
 }
 
-static inline std::vector<void *> &device_allocations(void)
-{
-	static std::vector<void *> all;
-	return all;
-}
-
 static inline void *device_memory(size_t bytes)
 {
 	void *memory = nullptr;
 	if (cudaMalloc(&memory, bytes) != cudaSuccess)
 		fail_msg("no device memory for %zu bytes", bytes);
-	device_allocations().push_back(memory);
 	return memory;
 }
 
@@ -56,13 +47,19 @@ static inline float device_read(const float *memory, int i)
 	return value;
 }
 
+/* Between tests: a failed device works again. */
 static inline int device_forget(void **state)
 {
 	(void)state;
-	for (void *memory : device_allocations())
-		cudaFree(memory);
-	device_allocations().clear();
-	return 0;
+	return cudaDeviceReset() != cudaSuccess;
+}
+
+/* A launch that failed, with this in the emulator's text. */
+static inline void device_assert_failed(int status, cudaError_t error, const char *text)
+{
+	assert_int_equal(status, error);
+	if (!strstr(aur_emulator_message(), text))
+		fail_msg("`%s` does not say `%s`", aur_emulator_message(), text);
 }
 
 #endif

@@ -156,8 +156,12 @@ cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned flags)
 	return check_device(peer);
 }
 
+/* A device that failed works again, its memory gone; streams and events stay. */
 cudaError_t cudaDeviceReset(void)
 {
+	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
+	memory_free_all();
+	error_forget();
 	return error_set(cudaSuccess);
 }
 

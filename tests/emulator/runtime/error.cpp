@@ -32,6 +32,11 @@ cudaError_t error_set_sticky(cudaError_t error)
 	return error_set(sticky);
 }
 
+void error_forget(void)
+{
+	sticky = last = cudaSuccess;
+}
+
 cudaError_t cudaGetLastError(void)
 {
 	const cudaError_t error = sticky != cudaSuccess ? sticky : last;

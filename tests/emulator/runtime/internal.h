@@ -16,22 +16,19 @@ const char *schedule_name(enum schedule schedule);
 
 std::recursive_mutex &emulator_lock(void);
 
-/* grid.cpp: runs all blocks under one schedule; 0 when a thread failed, its text recorded. */
-int grid_run(const struct aur_emulator_launch *launch, enum schedule schedule);
+/* launch.cpp: runs all blocks under one schedule. What failed has its text recorded. */
+cudaError_t grid_run(const struct aur_emulator_launch *launch, enum schedule schedule);
 /* Whether the caller is a thread of a kernel. */
 int grid_is_running(void);
 /* From a kernel's thread, also from a signal's handler on its stack: ends the launch. The text is recorded before. */
-[[noreturn]] void grid_abandon(void);
+[[noreturn]] void grid_abandon(cudaError_t error);
 /* "kernel NAME, block (0,0,0), thread (3,0,0)" of the thread that runs. */
 void grid_describe(char *text, size_t bytes);
 /* Pseudo-random numbers for the shuffled schedule, the same in every run. */
 uint32_t grid_random(void);
 
 /* threads.cpp: one block. */
-struct block_result {
-	int failed;
-};
-int block_run(const struct aur_emulator_launch *launch, enum schedule schedule);
+cudaError_t block_run(const struct aur_emulator_launch *launch, enum schedule schedule);
 
 /* shared.cpp */
 enum {
@@ -51,6 +48,10 @@ void message_set_list(const char *format, va_list list) __attribute__((format(pr
 cudaError_t error_set(cudaError_t error);
 cudaError_t error_set_sticky(cudaError_t error);
 cudaError_t error_sticky(void);
+void error_forget(void);
+
+/* stream.cpp */
+int stream_is_known(cudaStream_t stream);
 
 /* memory.cpp */
 struct allocation {
@@ -65,5 +66,24 @@ const struct allocation *memory_find(const void *address, size_t bytes);
 /* The one whose guards or bytes hold the address, or NULL. */
 const struct allocation *memory_near(const void *address);
 int memory_check_guards(void);
+void memory_free_all(void);
+void memory_each_device(void (*visit)(const struct allocation *allocation));
+
+/* tracking.cpp: what schedules write. Catching of faults encloses the rest, on the thread that runs the launch. */
+void tracking_catch_faults(void);
+void tracking_release_faults(void);
+/* Before and after each schedule. */
+void tracking_begin(void);
+void tracking_end(void);
+/* After the first schedule: what the others must give. */
+void tracking_keep_first(void);
+/* Brings memory back to before the launch. */
+void tracking_restore(void);
+/* Whether this schedule gave what the first did; records the failure. */
+int tracking_agrees(enum schedule schedule);
+void tracking_forget(void);
+
+/* inject.cpp: whether AURELIUS_EMULATOR_FAIL asks this call of its kind to fail: `kernel:3` is the third launch. */
+int inject_failure(const char *kind);
 
 #endif

@@ -1,7 +1,8 @@
 #include "internal.h"
 
+#include <algorithm>
 #include <map>
-#include <numeric>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vector>
@@ -35,7 +36,7 @@ static std::vector<uint64_t> order_blocks(uint64_t blocks, enum schedule schedul
 	return order;
 }
 
-int grid_run(const struct aur_emulator_launch *launch, enum schedule schedule)
+cudaError_t grid_run(const struct aur_emulator_launch *launch, enum schedule schedule)
 {
 	extern uint3 blockIdx;
 	extern dim3 blockDim, gridDim;
@@ -46,10 +47,11 @@ int grid_run(const struct aur_emulator_launch *launch, enum schedule schedule)
 	for (const uint64_t i : order_blocks(uint64_t(grid.x) * grid.y * grid.z, schedule)) {
 		blockIdx = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
 			static_cast<unsigned>(i / grid.x / grid.y)};
-		if (!block_run(launch, schedule))
-			return 0;
+		const cudaError_t error = block_run(launch, schedule);
+		if (error != cudaSuccess)
+			return error;
 	}
-	return 1;
+	return cudaSuccess;
 }
 
 /* Dynamic shared memory that a kernel asked for, beyond what every kernel may have. */
@@ -81,23 +83,71 @@ static cudaError_t check_launch(const struct aur_emulator_launch *launch)
 		return cudaErrorInvalidConfiguration;
 	const auto asked = dynamic_limits().find(launch->function);
 	const size_t limit = asked == dynamic_limits().end() ? size_t(SHARED_STATIC_LIMIT) : asked->second;
-	if (launch->shared_bytes > limit && launch->shared_bytes > SHARED_STATIC_LIMIT)
+	if (launch->shared_bytes > std::max<size_t>(limit, SHARED_STATIC_LIMIT))
 		return cudaErrorInvalidValue;
+	return stream_is_known(launch->stream) ? cudaSuccess : cudaErrorInvalidResourceHandle;
+}
+
+/* AURELIUS_EMULATOR_SCHEDULES: 3, or 1, which then changes from launch to launch. */
+static int count_schedules(void)
+{
+	const char *set = getenv("AURELIUS_EMULATOR_SCHEDULES");
+	return set && strcmp(set, "1") == 0 ? 1 : SCHEDULES;
+}
+
+static cudaError_t run_all_schedules(const struct aur_emulator_launch *launch)
+{
+	for (int i = 0; i < SCHEDULES; i++) {
+		const enum schedule schedule = static_cast<enum schedule>(i);
+		if (i > 0)
+			tracking_restore();
+		tracking_begin();
+		const cudaError_t error = grid_run(launch, schedule);
+		tracking_end();
+		if (error != cudaSuccess)
+			return error;
+		if (i == 0)
+			tracking_keep_first();
+		else if (!tracking_agrees(schedule))
+			return cudaErrorLaunchFailure;
+	}
 	return cudaSuccess;
+}
+
+static cudaError_t run_schedules(const struct aur_emulator_launch *launch)
+{
+	static int turn;
+	tracking_catch_faults();
+	cudaError_t error = count_schedules() == 1 ? grid_run(launch, static_cast<enum schedule>(turn++ % SCHEDULES))
+											   : run_all_schedules(launch);
+	tracking_forget();
+	tracking_release_faults();
+	if (error == cudaSuccess && !memory_check_guards())
+		error = cudaErrorLaunchFailure;
+	return error;
+}
+
+static void trace(const struct aur_emulator_launch *launch)
+{
+	static int count;
+	const char *set = getenv("AURELIUS_EMULATOR_TRACE");
+	const dim3 grid = launch->grid, size = launch->block;
+	count++;
+	if (set && *set == '1')
+		fprintf(stderr, "emulator: launch %d: %s, grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of shared memory\n",
+			count, launch->name, grid.x, grid.y, grid.z, size.x, size.y, size.z, launch->shared_bytes);
 }
 
 void aur_emulator_run(const struct aur_emulator_launch *launch)
 {
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
-	if (error_sticky() != cudaSuccess) {
-		error_set(error_sticky());
-		return;
-	}
 	const cudaError_t refused = check_launch(launch);
-	if (refused != cudaSuccess) {
+	trace(launch);
+	if (error_sticky() != cudaSuccess || refused != cudaSuccess) {
 		error_set(refused);
 		return;
 	}
-	if (!grid_run(launch, SCHEDULE_ASCENDING))
-		error_set_sticky(cudaErrorLaunchFailure);
+	const cudaError_t error = inject_failure("kernel") ? cudaErrorIllegalAddress : run_schedules(launch);
+	if (error != cudaSuccess)
+		error_set_sticky(error);
 }

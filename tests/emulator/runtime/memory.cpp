@@ -133,13 +133,30 @@ cudaError_t cudaMalloc(void **memory, size_t bytes)
 	*memory = nullptr;
 	if (error_sticky() != cudaSuccess || bytes == 0)
 		return error_set(cudaSuccess);
-	const cudaError_t error = map_device(bytes, &made);
+	const cudaError_t error = inject_failure("malloc") ? cudaErrorMemoryAllocation : map_device(bytes, &made);
 	if (error != cudaSuccess)
 		return error_set(error);
 	device_used += bytes;
 	registry()[reinterpret_cast<uintptr_t>(made.begin)] = made;
 	*memory = made.begin;
 	return error_set(cudaSuccess);
+}
+
+static void unmap_device(const struct allocation *allocation)
+{
+	device_used -= allocation->bytes;
+	ASAN_UNPOISON_MEMORY_REGION(allocation->mapping, allocation->mapped);
+	munmap(allocation->mapping, allocation->mapped);
+}
+
+void memory_free_all(void)
+{
+	for (const auto &entry : registry())
+		if (entry.second.type == cudaMemoryTypeDevice)
+			unmap_device(&entry.second);
+		else
+			free(entry.second.begin);
+	registry().clear();
 }
 
 cudaError_t cudaFree(void *memory)
@@ -150,9 +167,7 @@ cudaError_t cudaFree(void *memory)
 	const auto found = registry().find(reinterpret_cast<uintptr_t>(memory));
 	if (found == registry().end() || found->second.type != cudaMemoryTypeDevice)
 		return error_set(cudaErrorInvalidValue);
-	device_used -= found->second.bytes;
-	ASAN_UNPOISON_MEMORY_REGION(found->second.mapping, found->second.mapped);
-	munmap(found->second.mapping, found->second.mapped);
+	unmap_device(&found->second);
 	registry().erase(found);
 	return error_set(cudaSuccess);
 }
@@ -241,6 +256,8 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
 	if (error_sticky() != cudaSuccess || bytes == 0)
 		return error_set(cudaSuccess);
+	if (inject_failure("copy"))
+		return error_set_sticky(cudaErrorIllegalAddress);
 	if (!ends_fit(to, from, bytes, kind)) {
 		message_set("a copy of %zu bytes from %p to %p does not lie within the memory that its kind %d names", bytes,
 			from, to, static_cast<int>(kind));

@@ -60,7 +60,7 @@ static struct {
 	struct thread *current;
 	struct fiber *main;
 	std::vector<struct fiber *> idle, all;
-	int failed;
+	cudaError_t error;
 } block;
 
 int grid_is_running(void)
@@ -78,10 +78,10 @@ void grid_describe(char *text, size_t bytes)
 			thread->index.z);
 }
 
-void grid_abandon(void)
+void grid_abandon(cudaError_t error)
 {
 	struct fiber *self = block.current->fiber;
-	block.failed = 1;
+	block.error = error;
 	block.current = nullptr;
 	for (;;)
 		fiber_switch(self, block.main);
@@ -93,7 +93,7 @@ void aur_emulator_fail(const char *format, ...)
 	va_start(list, format);
 	message_set_list(format, list);
 	va_end(list);
-	grid_abandon();
+	grid_abandon(cudaErrorLaunchFailure);
 }
 
 int aur_emulator_lane(void)
@@ -346,23 +346,25 @@ static void reset_fibers(void)
 	block.current = nullptr;
 }
 
-int block_run(const struct aur_emulator_launch *launch, enum schedule schedule)
+cudaError_t block_run(const struct aur_emulator_launch *launch, enum schedule schedule)
 {
 	block.launch = launch;
 	block.schedule = schedule;
-	block.failed = 0;
+	block.error = cudaSuccess;
 	block.ready = 0;
 	block.main = fiber_main();
 	prepare_threads();
 	shared_begin(launch->shared_bytes);
 	pass_turn(block.main);
-	if (!block.failed && block.live > 0) {
+	if (block.error == cudaSuccess && block.live > 0) {
 		message_set("threads wait for ever: %s", list_waiting().c_str());
-		block.failed = 1;
+		block.error = cudaErrorLaunchFailure;
 	}
-	if (block.failed)
+	if (block.error != cudaSuccess)
 		reset_fibers();
-	return !block.failed && shared_check();
+	else if (!shared_check())
+		block.error = cudaErrorLaunchFailure;
+	return block.error;
 }
 
 void aur_emulator_settle_sync(void *const lanes[AUR_WARP])
