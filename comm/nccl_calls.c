@@ -18,8 +18,8 @@ static aur_status fail(struct aur_nccl *nccl, ncclResult_t result, const char *w
 {
 	const char *last = ncclGetLastError(nccl->handle);
 	const int more = last && last[0] != '\0';
-	const aur_status status = aur_fail(AUR_NETWORK, "NCCL: %s: %s%s%s (NCCL_DEBUG=INFO in the environment says more)",
-		what, ncclGetErrorString(result), more ? ": " : "", more ? last : "");
+	const aur_status status =
+		aur_fail(AUR_NETWORK, "NCCL: %s: %s%s%s", what, ncclGetErrorString(result), more ? ": " : "", more ? last : "");
 	abort_side(nccl);
 	return status;
 }
