@@ -2,14 +2,14 @@
 add_library(aur_options INTERFACE)
 target_compile_definitions(aur_options INTERFACE _GNU_SOURCE)
 target_compile_options(aur_options INTERFACE
-	-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-	-fno-math-errno -fno-trapping-math)
+	"$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wconversion;-Wshadow;-Wvla;-fno-math-errno;-fno-trapping-math>"
+	"$<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes;-Wmissing-prototypes>")
 if(AURELIUS_WERROR)
-	target_compile_options(aur_options INTERFACE -Werror)
+	target_compile_options(aur_options INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:-Werror>")
 endif()
 if(AURELIUS_SANITIZE)
-	target_compile_options(aur_options INTERFACE -fsanitize=${AURELIUS_SANITIZE} -fno-omit-frame-pointer
-		-fno-sanitize-recover=all)
+	target_compile_options(aur_options INTERFACE
+		"$<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=${AURELIUS_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>")
 	target_link_options(aur_options INTERFACE -fsanitize=${AURELIUS_SANITIZE})
 endif()
 

@@ -25,5 +25,3 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 
 find_path(AUR_RANDOM123_INCLUDE Random123/philox.h REQUIRED)
 find_path(AUR_UTHASH_INCLUDE uthash.h REQUIRED)
-
-message(STATUS "aurelius: CPU program; the CUDA backend is not part of this version")

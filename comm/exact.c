@@ -92,8 +92,6 @@ aur_status aur_exact_reduce(struct aur_comm *comm, struct aur_backend *backend, 
 			return AUR_OK;
 		return backend->ops->copy(backend, out, sum, (size_t)slices->count * sizeof *sum);
 	}
-	/* The exchange reads what the compute stream wrote. */
-	AUR_TRY(backend->ops->synchronise(backend));
 	AUR_TRY(comm->ops->exchange_start(comm, slices, sum, parts));
 	AUR_TRY(comm->ops->finish(comm));
 	const struct slice_parts all = {

@@ -204,6 +204,13 @@ static aur_status mpi_finish(struct aur_comm *comm)
 	return wait_all(state_of(comm));
 }
 
+/* What was finished is done. */
+static aur_status mpi_settle(struct aur_comm *comm)
+{
+	(void)comm;
+	return AUR_OK;
+}
+
 static aur_status mpi_all_reduce(struct aur_comm *comm, double *values, int count, enum aur_comm_op op)
 {
 	return check(MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, op == AUR_COMM_MAX ? MPI_MAX : MPI_SUM,
@@ -269,6 +276,7 @@ static const struct aur_comm_ops mpi_ops = {
 	.reduce_scatter_start = mpi_reduce_scatter_start,
 	.all_gather_start = mpi_all_gather_start,
 	.finish = mpi_finish,
+	.settle = mpi_settle,
 	.all_reduce = mpi_all_reduce,
 	.broadcast = mpi_broadcast,
 	.gather = mpi_gather,
@@ -283,6 +291,8 @@ static aur_status count_node(struct aur_comm *comm)
 		"MPI_Comm_split_type");
 	MPI_TRY(MPI_Comm_size(node, &comm->ranks_on_node), "MPI_Comm_size");
 	MPI_TRY(MPI_Comm_rank(node, &comm->rank_on_node), "MPI_Comm_rank");
+	comm->node = comm->rank;
+	MPI_TRY(MPI_Bcast(&comm->node, 1, MPI_INT, 0, node), "MPI_Bcast");
 	return check(MPI_Comm_free(&node), "MPI_Comm_free");
 }
 

@@ -71,6 +71,7 @@ static const struct aur_comm_ops self_ops = {
 	.reduce_scatter_start = self_exchange,
 	.all_gather_start = self_all_gather,
 	.finish = self_finish,
+	.settle = self_finish,
 	.all_reduce = self_all_reduce,
 	.broadcast = self_broadcast,
 	.gather = self_gather,

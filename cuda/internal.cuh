@@ -8,6 +8,9 @@ extern "C" {
 #include "backend/check.h"
 }
 
+/* The status AUR_DEVICE, whose name is launch.cuh's word for functions of the device from here on. */
+static constexpr aur_status AUR_DEVICE_FAILED = AUR_DEVICE;
+
 #include "launch.cuh"
 
 #include <cublasLt.h>
@@ -18,6 +21,7 @@ extern "C" {
 enum { AUR_CUBLAS_WORKSPACE = 32 << 20 };
 
 struct aur_cuda_products; /* product.cu: descriptors and algorithms by shape */
+struct aur_cuda_staging;  /* memory.cuh: pinned memory */
 
 struct aur_cuda {
 	struct aur_backend base; /* first, so that the handle is this struct */
@@ -32,6 +36,8 @@ struct aur_cuda {
 	cublasLtHandle_t cublas;
 	void *cublas_workspace; /* owned, device, AUR_CUBLAS_WORKSPACE bytes */
 	struct aur_cuda_products *products;
+	struct aur_cuda_staging *staging;
+	int tf32; /* fp32 operands of products are rounded to TF32; part of what an algorithm is chosen for */
 };
 
 /* What a kernel can find wrong with numbers that the host has not seen. A kernel that finds it writes the code to
@@ -42,6 +48,9 @@ static inline struct aur_cuda *aur_cuda_of(struct aur_backend *backend)
 {
 	return reinterpret_cast<struct aur_cuda *>(backend);
 }
+
+/* streams.cu: what `streams` of the backend is. */
+extern const struct aur_backend_streams aur_cuda_streams;
 
 /* error.cu: AUR_OK, or the device's error with CUDA's own text, `who: ...`; AUR_MEMORY when memory ran out, else
  * AUR_DEVICE. */
@@ -91,8 +100,13 @@ struct aur_cuda_product {
 	enum aur_dtype type;   /* of A and B: fp32 or bf16; accumulated in fp32 */
 	enum aur_dtype c_type; /* of C */
 	int accumulate;        /* C += */
-	const float *bias;     /* [n], added to each row; NULL: none */
+	const float *bias;     /* [n], added to each row; NULL: none. Not together with `accumulate` */
 };
+
+/* C may not overlap A or B. Fails with AUR_SHAPE when a bf16 C with a bias finds less scratch memory than
+ * aur_cuda_product_scratch: it uses cuda->scratch from its start, no other product does. The first product of a shape
+ * waits for the GPU while its algorithm is chosen; later ones are asynchronous on the compute stream. */
+size_t aur_cuda_product_scratch(int64_t m, int64_t n);
 aur_status aur_cuda_multiply(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);
 aur_status aur_cuda_products_create(struct aur_cuda *cuda);
 void aur_cuda_products_destroy(struct aur_cuda *cuda);

@@ -29,10 +29,8 @@
 #define AUR_SHARED_DYNAMIC(type, name)                                                                                 \
 	extern __shared__ __align__(128) unsigned char aur_dynamic_shared[];                                               \
 	type *const name = reinterpret_cast<type *>(aur_dynamic_shared)
-#define AUR_PARENTHESES_(...) __VA_ARGS__
 #define AUR_LAUNCH(who, kernel, grid, block, shared_bytes, stream, ...)                                                \
-	(AUR_PARENTHESES_ kernel<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__),                              \
-		aur_cuda_check(cudaGetLastError(), who))
+	(kernel<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__), aur_cuda_check(cudaGetLastError(), who))
 
 #endif
 

@@ -3,6 +3,12 @@
 #include "commands/program.h"
 #include "core/threads.h"
 #include "cpu/cpu.h"
+#ifdef AUR_WITH_NCCL
+#include "comm/nccl.h"
+#endif
+#ifdef AUR_WITH_CUDA
+#include "cuda/cuda.h"
+#endif
 #include "io/hdf5.h"
 
 #include <stdio.h>
@@ -70,13 +76,25 @@ static void settle_environment(char **argv)
 		execv("/proc/self/exe", argv);
 }
 
+/* What was compiled in. */
+static void register_parts(void)
+{
+#ifdef AUR_WITH_CUDA
+	aur_backend_register(&aur_cuda_factory);
+#endif
+	aur_backend_register(&aur_cpu_factory);
+#ifdef AUR_WITH_NCCL
+	aur_comm_register(&aur_comm_nccl_factory);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct aur_comm *world = NULL;
 	settle_environment(argv);
 	aur_program_start();
 	aur_hdf5_start();
-	aur_backend_register(&aur_cpu_factory);
+	register_parts();
 	aur_status status = open_world(&argc, &argv, &world);
 	if (status == AUR_OK) {
 		char library[128];

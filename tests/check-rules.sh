@@ -55,10 +55,11 @@ rule() {
 check_code() {
 	local call='[A-Za-z0-9_]*[[:space:]]*\('
 	rule '(exit|abort|quick_exit)[[:space:]]*\(' 'src/main\.c:|tests/' 'only src/main.c ends the program: return a status'
-	rule "P?MPI_$call" 'src/main\.c:|comm/mpi\.c:|tests/' 'MPI is called in comm/mpi.c and src/main.c alone'
-	rule 'MPI_COMM_WORLD' 'src/main\.c:|tests/' 'MPI_COMM_WORLD belongs to src/main.c'
+	rule "P?MPI_$call" 'src/main\.c:|benchmarks/comm/main\.c:|comm/mpi\.c:|tests/' \
+		'MPI is called in comm/mpi.c and in the main files alone'
+	rule 'MPI_COMM_WORLD' 'src/main\.c:|benchmarks/comm/main\.c:|tests/' 'MPI_COMM_WORLD belongs to src/main.c'
 	rule "H5[A-Za-z]$call" 'io/h5[a-z0-9_]*\.[ch]:|tests/' 'HDF5 is called in io/h5*.c alone'
-	rule "(cuda|cublas|cudnn|cu)[A-Z]$call" 'cuda/|tests/emulator/' 'CUDA is called in cuda/ alone'
+	rule "(cuda|cublas|cudnn|cu)[A-Z]$call" 'cuda/|tests/(emulator|comm)/' 'CUDA is called in cuda/ alone'
 	rule "nccl[A-Z]$call" 'comm/nccl[a-z_]*\.c:|tests/emulator/' 'NCCL is called in comm/nccl*.c alone'
 	rule 'assert[[:space:]]*\(' 'tests/' 'a check that compiles away: return a status'
 	rule '(v?printf|puts|putchar|perror)[[:space:]]*\(|stdout|stderr' 'src/main\.c:|src/commands/|tests/|benchmarks/' \

@@ -56,6 +56,13 @@ aur_status aur_backend_open(const char *name, struct aur_backend **backend)
 	return aur_fail(AUR_USAGE, "system.backend: %s is not compiled into this program", name);
 }
 
+void aur_backend_use_device(int place)
+{
+	for (int i = 0; i < n_factories; i++)
+		if (factories[i]->use_device)
+			factories[i]->use_device(place);
+}
+
 void aur_backend_close(struct aur_backend **backend)
 {
 	if (!backend || !*backend)

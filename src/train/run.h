@@ -24,6 +24,7 @@ struct aur_run {
 	struct aur_threads threads;
 	struct aur_run_lock lock; /* rank 0 */
 	struct aur_backend *backend;
+	struct aur_comm *exchange; /* of the backend's memory: comm itself, or owned */
 	struct aur_model *model;
 	struct aur_dataset *dataset;      /* the loader's */
 	struct aur_dataset *eval_dataset; /* its own handles: the loader reads in its thread */

@@ -158,7 +158,7 @@ static aur_status create_model(struct aur_run *run)
 		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements,
 		(long long)config.vocab_size, (long long)config.block_size);
 	aur_precision_say(&run->config, run->backend);
-	return aur_trainer_create(&run->config, run->model, run->backend, run->comm, &run->trainer);
+	return aur_trainer_create(&run->config, run->model, run->backend, run->exchange, &run->trainer);
 }
 
 static double megabytes(int64_t bytes)
@@ -199,6 +199,13 @@ static aur_status open_sampling(struct aur_run *run)
 	return aur_decoder_create(run->model, run->sample_backend, run->trainer->weights, &run->decoder);
 }
 
+/* Every rank takes the device of its place on its node. */
+static aur_status open_backend(struct aur_run *run)
+{
+	aur_backend_use_device(run->comm->rank_on_node);
+	return aur_backend_open(backend_name(&run->config), &run->backend);
+}
+
 /* Each phase ends in an agreement, so that all ranks leave together. */
 aur_status aur_run_open(struct aur_run *run)
 {
@@ -211,7 +218,8 @@ aur_status aur_run_open(struct aur_run *run)
 	if (comm->rank == 0)
 		status = aur_run_lock_take(run->options->run, &run->lock);
 	AUR_TRY(aur_comm_agree(comm, status));
-	AUR_TRY(aur_comm_agree(comm, aur_backend_open(backend_name(&run->config), &run->backend)));
+	AUR_TRY(aur_comm_agree(comm, open_backend(run)));
+	AUR_TRY(aur_comm_open_device(comm, run->backend, run->config.system.share_gpu, &run->exchange));
 	AUR_TRY(aur_comm_agree(comm, open_data(run)));
 	AUR_TRY(compare_ranks(run));
 	AUR_TRY(aur_run_measure_ceiling(run));
@@ -230,6 +238,8 @@ void aur_run_close(struct aur_run *run)
 	aur_tokenizer_destroy(&run->tokenizer);
 	free(run->sample_prompt);
 	aur_evaluator_destroy(&run->evaluator);
+	/* Before the memory that it holds. */
+	aur_comm_close_device(run->comm, &run->exchange);
 	aur_trainer_destroy(&run->trainer);
 	aur_model_destroy(&run->model);
 	aur_backend_close(&run->backend);

@@ -53,8 +53,7 @@ static aur_status run_leaves(void *context, int number)
 			AUR_TRY(run_micro(trainer, lane, index++, gradients));
 		AUR_TRY(aur_leaf_tree_end(&lane->tree, lane->backend));
 	}
-	AUR_TRY(aur_leaf_tree_take(&lane->tree, &lane->sum));
-	return lane->backend->ops->synchronise(lane->backend);
+	return aur_leaf_tree_take(&lane->tree, &lane->sum);
 }
 
 /* The upper part of this rank's tree. */
@@ -91,6 +90,8 @@ static aur_status local_part(
 	AUR_TRY(aur_loader_next(loader, &trainer->next_tokens, &trainer->next_targets));
 	times->data_s = aur_clock_s() - start;
 	AUR_TRY(run_lanes(trainer, sum));
+	AUR_TRY(trainer->comm->ops->settle(trainer->comm));
+	AUR_TRY(trainer->backend->ops->synchronise(trainer->backend));
 	aur_workspace_times(first, &times->forward_s, &times->backward_s);
 	return AUR_OK;
 }
@@ -172,6 +173,7 @@ static aur_status collect_loss(struct aur_trainer *trainer, double *loss)
 	const struct aur_config *config = trainer->config;
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->loss_slices, trainer->losses, sizeof *trainer->losses));
 	AUR_TRY(comm->ops->finish(comm));
+	AUR_TRY(comm->ops->settle(comm));
 	AUR_TRY(backend->ops->download(
 		backend, trainer->host_losses, trainer->losses, (size_t)config->train.batch_size * sizeof *trainer->losses));
 	double sum = 0;
@@ -189,10 +191,10 @@ static aur_status optimize(struct aur_trainer *trainer, float *gradient, struct 
 	AUR_TRY(backend->ops->upload(backend, trainer->state, &state, sizeof state));
 	AUR_TRY(clip(trainer, gradient));
 	AUR_TRY(update(trainer, gradient));
-	AUR_TRY(backend->ops->synchronise(backend));
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->slices, trainer->weights, sizeof *trainer->weights));
 	AUR_TRY(comm->ops->finish(comm));
 	AUR_TRY(aur_trainer_round_weights(trainer));
+	AUR_TRY(comm->ops->settle(comm));
 	AUR_TRY(backend->ops->download(backend, &state, trainer->state, sizeof state));
 	result->grad_norm = state.norm;
 	result->learning_rate = state.learning_rate;

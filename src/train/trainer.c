@@ -238,6 +238,8 @@ static aur_status create(struct aur_trainer *trainer)
 	AUR_TRY(share_work(trainer));
 	AUR_TRY(make_segments(trainer));
 	AUR_TRY(take_memory(trainer));
+	if (trainer->comm->ops->hold)
+		trainer->comm->ops->hold(trainer->comm, trainer->memory, trainer->plan.used);
 	struct aur_arena activations = {0};
 	AUR_TRY(create_lanes(trainer, &activations));
 	AUR_TRY(plan_lanes(trainer, &activations));

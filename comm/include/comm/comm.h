@@ -8,10 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Communication between ranks: one table, filled by self (one rank) and mpi (host memory); nccl (device memory) fits
- * the same table. All operations are collective: every rank of the group calls them in the same order. A rank never
- * returns early past one: what may fail on one rank alone is agreed upon first (agree). What fails inside an exchange
- * is AUR_NETWORK or the device's error, and main ends all ranks. */
+/* Communication between ranks: one table, filled by self (one rank), mpi (host memory), nccl (device memory) and staged
+ * (device memory by way of the host's). All operations but hold and settle are collective: every rank of the group
+ * calls them in the same order. A rank never returns early past one: what may fail on one rank alone is agreed upon
+ * first (agree). What fails inside an exchange is AUR_NETWORK or the device's error, and main ends all ranks.
+ *
+ * Exchanges are of memory of the backend that the communicator was opened for. What is started comes after all that the
+ * backend was asked before it; what the backend is asked after finish() comes after the exchange. Between the two
+ * nothing may touch the operands. */
 
 struct aur_comm;
 
@@ -30,8 +34,8 @@ struct aur_comm_ops {
 	aur_status (*agree)(struct aur_comm *comm, struct aur_agreement *agreement);
 
 	/* REQUIRED. All-to-all of slices in buckets: rank r gets slice r of every rank's `send` [slices->count], stored at
-	 * parts + aur_slices_place(slices, r, i) for rank i; its own is not copied. start returns when the operands may
-	 * not be touched, finish when they are done; one exchange at a time. */
+	 * parts + aur_slices_place(slices, r, i) for rank i; its own is not copied. One exchange at a
+	 * time. */
 	aur_status (*exchange_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *parts);
 	/* REQUIRED. Slice r of the sum over ranks, in buckets, in the library's own order (not bit-exact over rank counts);
@@ -41,7 +45,18 @@ struct aur_comm_ops {
 	/* REQUIRED. In place: every rank brings its slice of `data` [slices->count] and gets all the others. */
 	aur_status (*all_gather_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, void *data, size_t element_bytes);
+	/* REQUIRED. The exchange is done, as seen by what the backend is asked from now on: the host waits only where it
+	 * moves the data itself. */
 	aur_status (*finish)(struct aur_comm *comm);
+	/* REQUIRED. The host waits until all exchanges are done, and learns meanwhile when another rank fails or none of
+	 * them moves. Comes before the host waits for the backend: a wait that knows nothing of other ranks would never
+	 * end. Does not need the other ranks to call it. */
+	aur_status (*settle)(struct aur_comm *comm);
+
+	/* OPTIONAL. Memory of the backend that exchanges will use until the communicator is closed, which is
+	 * before the memory is released; made known to the
+	 * network once so that it is read and written in place. */
+	void (*hold)(struct aur_comm *comm, void *memory, size_t bytes);
 
 	/* REQUIRED. Small host values, blocking. */
 	aur_status (*all_reduce)(struct aur_comm *comm, double *values, int count, enum aur_comm_op op);
@@ -54,9 +69,10 @@ struct aur_comm_ops {
 
 struct aur_comm {
 	const struct aur_comm_ops *ops;
-	const char *name; /* "self", "mpi" */
+	const char *name; /* "self", "mpi", "nccl", "staged" */
 	int rank, size;
 	int ranks_on_node, rank_on_node;
+	int node;            /* the lowest rank of this node */
 	size_t bucket_bytes; /* largest piece of an exchange on its way at a time */
 	aur_status agreed;   /* the failure all ranks agreed on last; AUR_OK: none. Tells main who leaves together */
 	void *private_data;
@@ -70,5 +86,26 @@ void aur_comm_close(struct aur_comm **comm);
 
 /* Agrees on `status` alone: returns the worst of all ranks. Collective. */
 aur_status aur_comm_agree(struct aur_comm *comm, aur_status status);
+
+/* What moves device memory between ranks without the host: NCCL, where it was compiled in. */
+struct aur_comm_factory {
+	const char *name;
+	/* Of the library: ranks must have the same. 22809 for 2.28.9; 0: it is not installed. */
+	int (*version)(void);
+	aur_status (*create)(struct aur_comm *world, struct aur_backend *backend, struct aur_comm **comm);
+};
+
+/* main registers it. NULL: device memory is staged through the host's. */
+void aur_comm_register(const struct aur_comm_factory *factory);
+
+/* Collective. The communicator for the memory of `backend`, on the ranks of `world`: `world` itself where that is the
+ * host's or there is one rank; nccl where it is registered and installed and each rank has a device of its own; else
+ * staged. It borrows both. Fails on all ranks together (AUR_DEVICE) when ranks compute on different kinds of device or
+ * have different versions of the library, and when they share a device without `share`. What fails while the library
+ * finds the other ranks is returned on that rank alone, as inside an exchange: no agreement may follow. */
+aur_status aur_comm_open_device(struct aur_comm *world, struct aur_backend *backend, int share, struct aur_comm **comm);
+
+/* Closes it unless it is `world`; accepts NULL; sets *comm to NULL. */
+void aur_comm_close_device(struct aur_comm *world, struct aur_comm **comm);
 
 #endif

@@ -267,10 +267,35 @@ struct aur_backend_ops {
 	aur_status (*cast)(struct aur_backend *, const struct aur_cast *);
 };
 
+/* A stream of a device beside the one that operations run on. */
+struct aur_stream {
+	void *handle; /* the library's own: a cudaStream_t */
+};
+
+/* For those who move a device's data beside its operations (comm/). All on one device: the backend's. */
+struct aur_backend_streams {
+	aur_status (*open)(struct aur_backend *backend, struct aur_stream **stream);
+	void (*close)(struct aur_backend *backend, struct aur_stream *stream);
+	/* What `then` is asked from now on begins when what `first` was asked so far is done; NULL is the stream of the
+	 * backend's operations. The host does not wait. */
+	aur_status (*order)(struct aur_backend *backend, struct aur_stream *first, struct aur_stream *then);
+	/* Whether all the stream was asked is done, without waiting; NULL as above. Fails with what failed on it. */
+	aur_status (*poll)(struct aur_backend *backend, struct aur_stream *stream, int *done);
+	/* Host memory that the device copies from and to by itself, 256-byte aligned. */
+	aur_status (*allocate_host)(struct aur_backend *backend, size_t bytes, void **memory);
+	void (*release_host)(struct aur_backend *backend, void *memory);
+	/* Between that memory and the device's, either way. Asynchronous on the stream. */
+	aur_status (*copy)(
+		struct aur_backend *backend, struct aur_stream *stream, void *to, const void *from, size_t bytes);
+};
+
 struct aur_backend {
 	const struct aur_backend_ops *ops;
-	const char *name;   /* "cpu" */
+	const struct aur_backend_streams *streams; /* NULL where memory is the host's and nothing is asynchronous */
+	const char *name;                          /* "cpu" */
 	char variant[96];   /* what bits depend on, "avx512bf16": the instruction set the operations are compiled for */
+	char device[96];    /* the device's model, "NVIDIA H200"; empty: the host's processor */
+	char device_id[32]; /* which of its node's devices, as all programs on it name it: the PCI address */
 	int host_memory;    /* 1 when its pointers may be read by the host */
 	int fast_bf16;      /* 1 when it has instructions for products of bf16; without them they work, only slower */
 	void *private_data; /* the implementation's */
@@ -280,6 +305,8 @@ struct aur_backend_factory {
 	const char *name;
 	/* Opens the backend on this process; fails with AUR_DEVICE and what is missing. */
 	aur_status (*open)(struct aur_backend **backend);
+	/* OPTIONAL. What open() takes from now on: device `place` modulo those this process sees, counted from 0. */
+	void (*use_device)(int place);
 };
 
 /* main registers what was compiled in, in order of preference. At most 4. */
@@ -288,6 +315,10 @@ void aur_backend_register(const struct aur_backend_factory *factory);
 /* Opens the backend `name`, or the first that opens with "auto". Fails with AUR_USAGE for an unknown name, AUR_INTERNAL
  * when a required operation is missing. The caller closes it with aur_backend_close. */
 aur_status aur_backend_open(const char *name, struct aur_backend **backend);
+
+/* Before opening: the backends that have several devices take number `place`, modulo those this process sees. A rank
+ * gives its number on its node, so that each has its own; a launcher that shows each rank one device gives it that. */
+void aur_backend_use_device(int place);
 
 /* Accepts NULL and a closed one; sets *backend to NULL. */
 void aur_backend_close(struct aur_backend **backend);

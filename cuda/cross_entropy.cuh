@@ -1,0 +1,125 @@
+#ifndef AUR_CUDA_CROSS_ENTROPY_CUH
+#define AUR_CUDA_CROSS_ENTROPY_CUH
+
+/* Softmax and cross-entropy of one row by one block. All threads of the block call, none may have left.
+ *
+ *   softmax(x)[j] = exp(x[j] - max) / sum          loss = log(sum) + (max - x[target])
+ *
+ * Each thread takes eight neighbouring columns, then the eight that lie 8 blockDim.x further on, with a running maximum
+ * and an fp32 sum of exponentials (Milakov, Gimelshein 2018, arXiv:1805.02867); threads are put together in fp64, in
+ * the order of reduce.cuh. So bits depend on the row and on blockDim.x alone. */
+
+#include "reduce.cuh"
+#include "vector.cuh"
+
+#include <math.h>
+
+struct aur_softmax {
+	float max;
+	double sum; /* of exp(x - max); NaN when x holds one */
+};
+
+/* Shared memory of a call: one a block, which may be used anew when the call has returned. */
+struct aur_softmax_shared {
+	float max[AUR_LANES], sum[AUR_LANES];
+	double total;
+};
+
+/* Threads for rows of so many columns: eight columns each, at most 1024, whole warps. */
+static inline unsigned aur_softmax_threads(int64_t columns)
+{
+	const int64_t threads = (columns + AUR_VECTOR * AUR_LANES - 1) / (AUR_VECTOR * AUR_LANES) * AUR_LANES;
+	return static_cast<unsigned>(threads < 1024 ? threads : 1024);
+}
+
+/* What exponents are taken from: no difference of two infinities where a row so far is minus infinity alone. */
+AUR_DEVICE float aur_softmax_from(float max)
+{
+	return max > -INFINITY ? max : 0.0f;
+}
+
+/* Eight more columns of a running softmax. */
+AUR_DEVICE void aur_soften8(const float (&x)[AUR_VECTOR], float *max, float *sum)
+{
+	float larger = *max;
+	for (int i = 0; i < AUR_VECTOR; i++)
+		larger = fmaxf(larger, x[i]); /* which passes over NaN; the sum keeps it */
+	if (larger > *max) {
+		*sum *= expf(*max - larger);
+		*max = larger;
+	}
+	const float from = aur_softmax_from(*max);
+	float e[AUR_VECTOR];
+	for (int i = 0; i < AUR_VECTOR; i++)
+		e[i] = expf(x[i] - from);
+	*sum += ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));
+}
+
+AUR_DEVICE double aur_softmax_total(float sum, struct aur_softmax_shared *shared)
+{
+	sum = aur_warp_sum(sum);
+	if (threadIdx.x % AUR_LANES == 0)
+		shared->sum[threadIdx.x / AUR_LANES] = sum;
+	__syncthreads();
+	if (threadIdx.x == 0) {
+		double total = 0.0;
+		for (unsigned warp = 0; warp < blockDim.x / AUR_LANES; warp++)
+			total += static_cast<double>(shared->sum[warp]);
+		shared->total = total;
+	}
+	__syncthreads();
+	return shared->total;
+}
+
+/* x [columns] fp32; blockDim.x a multiple of 32; `wide`: it begins at a multiple of 16 bytes. */
+AUR_DEVICE struct aur_softmax aur_softmax_of(
+	const float *x, int64_t columns, bool wide, struct aur_softmax_shared *shared)
+{
+	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
+	float max = -INFINITY;
+	float sum = 0.0f;
+	for (int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x; j < columns; j += step) {
+		float eight[AUR_VECTOR];
+		aur_load8(x + j, columns - j, wide, eight);
+		for (int i = 0; i < AUR_VECTOR; i++)
+			eight[i] = j + i < columns ? eight[i] : -INFINITY;
+		aur_soften8(eight, &max, &sum);
+	}
+	struct aur_softmax softmax;
+	softmax.max = aur_block_max(max, shared->max);
+	const float shift = max > -INFINITY ? expf(max - softmax.max) : 0.0f;
+	softmax.sum = aur_softmax_total(sum * shift, shared);
+	return softmax;
+}
+
+/* -log softmax(x)[target], `chosen` being x[target]. For one thread. */
+AUR_DEVICE double aur_cross_entropy_of(const struct aur_softmax &softmax, float chosen)
+{
+	return log(softmax.sum) + (static_cast<double>(softmax.max) - static_cast<double>(chosen));
+}
+
+/* What turns logits into (softmax(x) - onehot(target)) * scale. At the target the difference is taken in fp64:
+ * p - 1 = expm1(-loss) would lose its digits in fp32 when p is near 1. For one thread, which shares it. */
+struct aur_softmax_gradient {
+	float from, factor, at_target;
+	int64_t target;
+};
+
+AUR_DEVICE struct aur_softmax_gradient aur_softmax_gradient_of(
+	const struct aur_softmax &softmax, double loss, int64_t target, float scale)
+{
+	struct aur_softmax_gradient gradient;
+	gradient.from = aur_softmax_from(softmax.max);
+	gradient.factor = static_cast<float>(static_cast<double>(scale) / softmax.sum);
+	gradient.at_target = static_cast<float>(expm1(-loss) * static_cast<double>(scale));
+	gradient.target = target;
+	return gradient;
+}
+
+/* The gradient of column j, whose logit is x. */
+AUR_DEVICE float aur_softmax_gradient_at(const struct aur_softmax_gradient &gradient, float x, int64_t j)
+{
+	return j == gradient.target ? gradient.at_target : expf(x - gradient.from) * gradient.factor;
+}
+
+#endif

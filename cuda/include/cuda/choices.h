@@ -1,0 +1,26 @@
+#ifndef AUR_CUDA_CHOICES_H
+#define AUR_CUDA_CHOICES_H
+
+#include "backend/backend.h"
+
+/* Which algorithm computes each shape of matrix product, as text: so that rank 0's choices can be broadcast, and kept
+ * in a checkpoint to be used again on resume. Bits depend on them. `backend` is a CUDA backend.
+ *
+ *   aurelius-products 1 cublaslt 130100 gpu NVIDIA H200
+ *   M N K lda ldb ldc ta tb type ctype accumulate bias tf32 align_a align_b align_c form D0 ... D7
+ *
+ * A line a shape: numbers in decimal, then the algorithm's eight words in hexadecimal. */
+
+/* The choices made so far. The caller frees *text. Fails with AUR_MEMORY. */
+aur_status aur_cuda_choices_write(struct aur_backend *backend, char **text);
+
+/* Takes them over; shapes that are not among them are chosen as they come. Fails with AUR_INPUT when the text is
+ * damaged or comes from another GPU model or version of cuBLASLt, or when the library refuses an algorithm; shapes read
+ * before that are kept. */
+aur_status aur_cuda_choices_read(struct aur_backend *backend, const char *text);
+
+/* 1, the default: when a shape first comes, several algorithms are timed and the fastest is taken; two processes may
+ * then choose differently. 0: the library's first suggestion, the same wherever version and GPU are the same. */
+void aur_cuda_choices_measure(struct aur_backend *backend, int measure);
+
+#endif

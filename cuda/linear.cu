@@ -1,0 +1,98 @@
+#include "internal.cuh"
+
+static int64_t most(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* One after another, so in one place: the bias of a product in bf16, and the partial sums of a bias's gradient. */
+static size_t scratch_bytes(int64_t rows, int64_t outputs)
+{
+	const size_t product = aur_cuda_product_scratch(rows, outputs);
+	const size_t sums = aur_cuda_column_sums_bytes(rows, outputs);
+	return product > sums ? product : sums;
+}
+
+size_t aur_linear_scratch_cuda(const struct aur_backend_limits *limits)
+{
+	const int64_t rows = limits->batch * limits->positions;
+	const int64_t outputs = most(3 * limits->width, limits->mlp_width);
+	const size_t wide = scratch_bytes(rows, outputs);
+	const size_t narrow = scratch_bytes(rows, limits->width);
+	return wide > narrow ? wide : narrow;
+}
+
+aur_status aur_linear_forward_cuda(struct aur_backend *backend, const struct aur_linear_forward *op)
+{
+	AUR_TRY(aur_check_linear_forward(op));
+	struct aur_cuda_product product = {};
+	product.transpose_b = 1;
+	product.m = aur_rows(&op->x);
+	product.n = aur_rows(&op->w);
+	product.k = aur_columns(&op->x);
+	product.a = op->x.data;
+	product.lda = product.k;
+	product.b = op->w.data;
+	product.ldb = product.k;
+	product.c = op->y.data;
+	product.ldc = product.n;
+	product.type = op->x.dtype;
+	product.c_type = op->y.dtype;
+	product.bias = static_cast<const float *>(op->bias.data);
+	return aur_cuda_multiply(aur_cuda_of(backend), "linear_forward", &product);
+}
+
+/* d_x = d_y w */
+static aur_status input_gradient(struct aur_cuda *cuda, const char *who, const struct aur_linear_backward *op)
+{
+	struct aur_cuda_product product = {};
+	product.m = aur_rows(&op->d_y);
+	product.n = aur_columns(&op->d_w);
+	product.k = aur_columns(&op->d_y);
+	product.a = op->d_y.data;
+	product.lda = product.k;
+	product.b = op->w.data;
+	product.ldb = product.n;
+	product.c = op->d_x.data;
+	product.ldc = product.n;
+	product.type = op->d_y.dtype;
+	product.c_type = op->d_x.dtype;
+	return aur_cuda_multiply(cuda, who, &product);
+}
+
+/* d_w += d_y^T x, in fp32 */
+static aur_status weight_gradient(struct aur_cuda *cuda, const char *who, const struct aur_linear_backward *op)
+{
+	struct aur_cuda_product product = {};
+	product.transpose_a = 1;
+	product.accumulate = 1;
+	product.m = aur_columns(&op->d_y);
+	product.n = aur_columns(&op->d_w);
+	product.k = aur_rows(&op->d_y);
+	product.a = op->d_y.data;
+	product.lda = product.m;
+	product.b = op->x.data;
+	product.ldb = product.n;
+	product.c = op->d_w.data;
+	product.ldc = product.n;
+	product.type = op->d_y.dtype;
+	product.c_type = AUR_F32;
+	return aur_cuda_multiply(cuda, who, &product);
+}
+
+aur_status aur_linear_backward_cuda(struct aur_backend *backend, const struct aur_linear_backward *op)
+{
+	static const char who[] = "linear_backward";
+	struct aur_cuda *cuda = aur_cuda_of(backend);
+	AUR_TRY(aur_check_linear_backward(op));
+	const int64_t rows = aur_rows(&op->d_y), outputs = aur_columns(&op->d_y);
+	if (op->d_bias.data)
+		AUR_TRY(aur_cuda_check_scratch(cuda, who, aur_cuda_column_sums_bytes(rows, outputs)));
+	AUR_TRY(weight_gradient(cuda, who, op)); /* before d_x is written, which may lie where x did */
+	if (op->d_x.data)
+		AUR_TRY(input_gradient(cuda, who, op));
+	if (!op->d_bias.data)
+		return AUR_OK;
+	return aur_cuda_column_sums(cuda, who, op->d_y.data, op->d_y.dtype, rows, outputs, outputs,
+		static_cast<float *>(op->d_bias.data), cuda->scratch);
+}

@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# One case of communication between ranks: comm.sh CASE. AURELIUS_RANKS names the program that a rank runs (ranks.c),
+# AURELIUS the whole program with a stand-in for a GPU (program.c), AURELIUS_EMULATED with the emulated CUDA backend. Exit
+# 77: skipped.
+set -uo pipefail
+
+ranks=${AURELIUS_RANKS:?the program that a rank runs}
+aurelius=${AURELIUS:?the whole program}
+scratch=$(mktemp -d /tmp/aurelius-comm-XXXXXX) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+
+# mpirun refuses root and more ranks than cores unless told otherwise; a container is often both.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+
+fail() {
+	echo "FAILED: $*" >&2
+	tail -n 20 out.log >&2 2>/dev/null
+	exit 1
+}
+
+skip() {
+	echo "SKIP: $*"
+	exit 77
+}
+
+# start RANKS CASE WAY: its output in out.log, its exit code as result.
+start() {
+	timeout 60 mpirun -np "$1" --bind-to none "$ranks" "$2" "$3" >out.log 2>&1
+}
+
+passes() {
+	start "$@" || fail "$*: exit code $?"
+}
+
+# refuses RANKS CASE WAY CODE PATTERN...: ends with that code, within ten seconds, and says each of these.
+refuses() {
+	local n=$1 case=$2 way=$3 code=$4 got=0 began=$SECONDS pattern
+	shift 4
+	start "$n" "$case" "$way" || got=$?
+	[ "$got" = "$code" ] || fail "$case $way: exit code $got, not $code"
+	[ $((SECONDS - began)) -le 10 ] || fail "$case $way: took $((SECONDS - began)) s"
+	for pattern in "$@"; do
+		grep -qE -- "$pattern" out.log || fail "$case $way: nothing says: $pattern"
+	done
+}
+
+nccl_gives_what_mpi_gives() {
+	for n in 2 3 4; do passes $n same-as-mpi nccl; done
+}
+
+staging_gives_what_mpi_gives() {
+	for n in 2 3 4; do passes $n same-as-mpi staged; done
+}
+
+host_values_go_over_mpi() {
+	passes 3 host-values nccl
+	passes 3 host-values staged
+}
+
+start_does_not_wait() {
+	passes 2 start-does-not-wait nccl
+}
+
+memory_is_held_until_the_end() {
+	passes 2 memory-is-held nccl
+}
+
+# NCCL itself would hang or mix up memory.
+calls_that_differ_are_named() {
+	refuses 2 another-slice nccl 4 'exchange 1, call [12]: rank . called ncclBroadcast of 1?[0-9]* int8' 'invalid usage'
+	refuses 2 another-call nccl 4 'rank . called ncclReduce of 500 float32, operation 0, root 0, rank . called ncclBroadcast'
+	refuses 2 another-message nccl 4 'ncclRecv of .*, rank . called ncclSend of'
+}
+
+a_failure_in_the_background_ends_all() {
+	AURELIUS_EMULATED_NCCL_FAULT=1:3:error refuses 4 exchange-for-ever nccl 4 \
+		'rank 1: NCCL: the gathering of slices: unhandled system error: exchange 3: a failure asked for'
+}
+
+a_killed_rank_ends_all() {
+	AURELIUS_EMULATED_NCCL_FAULT=1:3:kill refuses 4 exchange-for-ever nccl 137 'signal 9'
+}
+
+a_call_that_hangs_ends_all() {
+	AURELIUS_NCCL_TIMEOUT_S=2 AURELIUS_EMULATED_NCCL_FAULT=1:3:hang refuses 2 exchange-for-ever nccl 4 \
+		'rank 1: NCCL: the gathering of slices: not done after 2 s'
+}
+
+a_wrong_limit_is_refused() {
+	AURELIUS_NCCL_TIMEOUT_S=soon refuses 2 exchange-for-ever nccl 2 'AURELIUS_NCCL_TIMEOUT_S=soon'
+}
+
+chosen() {
+	passes 2 choose "$1"
+	grep -q "chosen: $2" out.log || fail "$1: not $2"
+}
+
+the_communicator_fits_the_devices() {
+	chosen each nccl
+	grep -q 'gradients travel between 2 GPUs by NCCL' out.log || fail "the log does not say so"
+	chosen host mpi
+	chosen no-library staged
+	grep -q 'staged through pinned host memory and MPI: NCCL is not compiled in' out.log || fail "no-library: not said"
+	chosen sharing-allowed staged
+	grep -q 'MPI: ranks share a GPU' out.log || fail "sharing-allowed: not said"
+}
+
+devices_that_do_not_fit_are_refused() {
+	refuses 4 choose sharing 4 'ranks 0 and 1 have the same GPU .0000:00:00.0.: 4 ranks run on that node and see 2 GPUs'
+	refuses 2 choose models 4 'rank 1 has the GPU A100 and rank 0 H200'
+	refuses 2 choose backends 4 'rank 1 computes on other and rank 0 on cpu'
+}
+
+libraries_that_differ_are_refused() {
+	timeout 60 mpirun --bind-to none -np 1 "$ranks" choose each : -np 1 -x AURELIUS_EMULATED_NCCL_VERSION=22003 "$ranks" \
+		choose each >out.log 2>&1 && fail "two versions work together"
+	grep -q 'rank 1 has NCCL 2.20.3 and rank 0 has 2.28.9' out.log || fail "the versions are not named"
+}
+
+prepare() {
+	awk 'BEGIN { s = 7; for (i = 0; i < 4000; i++) { s = (s * 1103515245 + 12345) % 2147483648; \
+		printf "%s%s", substr("the of and to in is that it was for ", 1 + int(s / 65536) % 30, 4), i % 12 ? " " : "\n" } }' >text.txt
+	"$aurelius" prepare text.txt --out data.h5 >out.log 2>&1 || fail "prepare"
+	cat >config.yaml <<-EOF
+	model: {n_layer: 2, n_head: 3, n_embd: 39, block_size: 16, dropout: 0.1}
+	data: {train: data.h5}
+	train: {steps: 20, batch_size: 16, micro_batch_size: 2, log_interval: 1, eval_interval: 10, eval_windows: 20, checkpoint_interval: 10}
+	system: {threads: 1}
+	EOF
+}
+
+# train RANKS RUN [options]: its output in out.log.
+train() {
+	local n=$1 run=$2
+	shift 2
+	timeout 120 mpirun -np "$n" --bind-to none "$aurelius" train --config config.yaml --run "$run" "$@" >out.log 2>&1
+}
+
+# Losses, norms and rates of every step, and the evaluations: all digits, without the times.
+curve() {
+	grep -E '"event":"(step|eval)"' "$1/log.jsonl" | sed -e 's/,"tokens_per_s".*//'
+}
+
+# same_run ONE OTHER STEPS
+same_run() {
+	local last
+	last=$(printf 'checkpoints/step-%08d.h5' "$3")
+	[ "$(curve "$1" | wc -l)" -gt "$3" ] || fail "$1 has too few log lines"
+	[ "$(curve "$1")" = "$(curve "$2")" ] || fail "losses or norms of $1 and $2 differ"
+	h5diff "$1/$last" "$2/$last" /params || fail "weights of $1 and $2 differ"
+	h5diff "$1/$last" "$2/$last" /adam || fail "m or v of $1 and $2 differ"
+}
+
+a_training_has_the_same_bits() {
+	prepare
+	train 1 one --system.backend=cpu || fail "one rank"
+	for n in 2 4; do
+		train $n mpi$n --system.backend=cpu || fail "$n ranks over MPI"
+		train $n nccl$n --system.backend=auto || fail "$n ranks over NCCL"
+		grep -q "gradients travel between $n GPUs by NCCL" out.log || fail "NCCL is not named"
+		STAND_IN_SHARED=1 train $n staged$n --system.backend=auto --system.share_gpu=true \
+			--system.allreduce_bucket_mb=0.01 || fail "$n ranks, staged"
+		grep -q 'staged through pinned host memory' out.log || fail "staging is not named"
+		same_run one mpi$n 20
+		same_run one nccl$n 20
+		same_run one staged$n 20
+	done
+}
+
+# The CUDA backend itself, emulated, with its own streams: what each rank of two and four has is its own GPU.
+emulated_has_the_same_bits() {
+	local few=(--train.steps=4 --train.eval_interval=4 --train.checkpoint_interval=4 --train.batch_size=8 "$@")
+	[ -x "${AURELIUS_EMULATED:-}" ] || skip "the emulated program is not built"
+	aurelius=$AURELIUS_EMULATED
+	prepare
+	train 1 one "${few[@]}" || fail "one rank"
+	for n in 2 4; do
+		AURELIUS_EMULATOR_DEVICES=$n train $n nccl$n "${few[@]}" || fail "$n ranks over NCCL"
+		grep -q "gradients travel between $n GPUs by NCCL" out.log || fail "NCCL is not named"
+		same_run one nccl$n 4
+	done
+	AURELIUS_EMULATOR_DEVICES=1 train 2 staged "${few[@]}" --system.share_gpu=true || fail "staged"
+	same_run one staged 4
+	AURELIUS_EMULATOR_DEVICES=4 train 4 fast "${few[@]}" --train.reduction=fast || fail "fast"
+	awk -v a="$(last_loss one)" -v b="$(last_loss fast)" 'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d < 2e-3 && d > -2e-3) }' ||
+		fail "fast: the loss is not close"
+}
+
+an_emulated_gpt_has_the_same_bits() {
+	emulated_has_the_same_bits --model.n_head=2 --model.n_embd=16
+}
+
+an_emulated_bigram_has_the_same_bits() {
+	emulated_has_the_same_bits --model.kind=bigram
+}
+
+last_loss() {
+	grep '"event":"step"' "$1/log.jsonl" | tail -n 1 | sed -e 's/.*"loss":\([^,]*\).*/\1/'
+}
+
+a_fast_training_comes_close() {
+	prepare
+	train 1 one --system.backend=cpu || fail "one rank"
+	train 4 nccl --system.backend=auto --train.reduction=fast --system.allreduce_bucket_mb=0.01 || fail "NCCL"
+	STAND_IN_SHARED=1 train 4 staged --system.backend=auto --system.share_gpu=true --train.reduction=fast || fail "staged"
+	for run in nccl staged; do
+		awk -v a="$(last_loss one)" -v b="$(last_loss $run)" \
+			'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d < 2e-3 && d > -2e-3) }' || fail "$run: the loss is not close"
+	done
+}
+
+a_failure_in_training_ends_all() {
+	local began=$SECONDS
+	prepare
+	AURELIUS_EMULATED_NCCL_FAULT=1:30:error train 4 run --system.backend=auto && fail "it went on"
+	grep -q 'rank 1: NCCL: .*unhandled system error' out.log || fail "rank 1 does not say what failed"
+	[ $((SECONDS - began)) -le 15 ] || fail "it took $((SECONDS - began)) s"
+}
+
+ranks_without_a_gpu_of_their_own_are_refused() {
+	prepare
+	STAND_IN_SHARED=1 train 2 run --system.backend=auto && fail "it was not refused"
+	grep -q 'ranks 0 and 1 have the same GPU .*: 2 ranks run on that node and see 1 GPU ' out.log || fail "it is not said"
+	[ "$(grep -c 'the same GPU' out.log)" = 1 ] || fail "it is said more than once"
+}
+
+declare -F "${1:?a case}" >/dev/null || fail "no such case: $1"
+"$1"
