@@ -19,7 +19,7 @@
 namespace
 {
 
-enum { THREADS = 256, COLUMNS = 4096, PIECE = 256 };
+enum { THREADS = 256, COLUMNS = 2048, PIECE = 256 };
 
 const char who[] = "table_loss";
 
