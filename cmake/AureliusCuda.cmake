@@ -49,6 +49,8 @@ endfunction()
 # A sanitizer's build tests the kernels by the emulator; nvcc takes its time for what no test of that build runs.
 if(AURELIUS_CUDA STREQUAL OFF)
 	set(state "AURELIUS_CUDA=OFF")
+elseif(CMAKE_CROSSCOMPILING AND NOT AURELIUS_CUDA STREQUAL ON)
+	set(state "compiled for another machine")
 elseif(AUR_CUDA_MISSING)
 	set(state "${AUR_CUDA_MISSING}")
 elseif(NOT CUDAToolkit_NVCC_EXECUTABLE)

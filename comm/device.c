@@ -164,11 +164,14 @@ aur_status aur_comm_open_device(struct aur_comm *world, struct aur_backend *back
 	if (backend->host_memory)
 		return AUR_OK;
 	*comm = NULL;
-	if (registered && !verdict.sharing)
+	const int library = registered && registered->version() > 0;
+	if (library && !verdict.sharing)
 		return open_library(world, backend, comm);
 	AUR_TRY(aur_comm_agree(world, aur_comm_staged_create(world, backend, comm)));
-	aur_info("gradients are staged through pinned host memory and MPI: %s",
-		verdict.sharing ? "ranks share a GPU (system.share_gpu)" : "NCCL is not compiled in");
+	aur_info("gradients are staged through pinned host memory and MPI: %s", verdict.sharing
+																				? "ranks share a GPU (system.share_gpu)"
+																			: registered ? "NCCL is not installed"
+																						 : "NCCL is not compiled in");
 	return AUR_OK;
 }
 

@@ -18,8 +18,8 @@ static aur_status fail(struct aur_nccl *nccl, ncclResult_t result, const char *w
 {
 	const char *last = ncclGetLastError(nccl->handle);
 	const int more = last && last[0] != '\0';
-	const aur_status status = aur_fail(AUR_NETWORK, "NCCL: %s: %s%s%s (NCCL_DEBUG=INFO in the environment says more)",
-		what, ncclGetErrorString(result), more ? ": " : "", more ? last : "");
+	const aur_status status =
+		aur_fail(AUR_NETWORK, "NCCL: %s: %s%s%s", what, ncclGetErrorString(result), more ? ": " : "", more ? last : "");
 	abort_side(nccl);
 	return status;
 }
@@ -113,7 +113,11 @@ static aur_status read_limit(double *limit_s)
 
 static aur_status prepare(struct aur_nccl *nccl, int rank, ncclUniqueId *id)
 {
+	const int version = aur_nccl_version();
 	AUR_TRY(read_limit(&nccl->limit_s));
+	if (version < AUR_NCCL_LEAST_VERSION)
+		return aur_fail(AUR_NETWORK, "NCCL %d.%d.%d is too old: 2.19 or newer is needed", version / 10000,
+			version / 100 % 100, version % 100);
 	if (rank != 0)
 		return AUR_OK;
 	const ncclResult_t result = ncclGetUniqueId(id);

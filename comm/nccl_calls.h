@@ -8,7 +8,7 @@
 
 /* One communicator of NCCL and the wrapper that every call of it goes through. */
 
-enum { AUR_NCCL_HOLDS = 8 };
+enum { AUR_NCCL_HOLDS = 8, AUR_NCCL_LEAST_VERSION = 21900 };
 
 struct aur_nccl {
 	struct aur_forward forward; /* first */

@@ -11,7 +11,6 @@ struct built_in {
 };
 
 static const struct built_in built_ins[] = {
-	{"system", "backend", 1u << AUR_BACKEND_AUTO | 1u << AUR_BACKEND_CPU, "auto or cpu"},
 	{"system", "precision", 1u << AUR_PRECISION_FP32 | 1u << AUR_PRECISION_BF16, "fp32 or bf16"},
 	{"system", "recompute", 1u << AUR_RECOMPUTE_NONE, "none"},
 };
@@ -19,7 +18,7 @@ static const struct built_in built_ins[] = {
 static aur_status check_built_in(const struct aur_config *config)
 {
 	char value[AUR_TEXT_VALUE];
-	const int chosen[] = {config->system.backend, config->system.precision, config->system.recompute};
+	const int chosen[] = {config->system.precision, config->system.recompute};
 	for (size_t i = 0; i < sizeof built_ins / sizeof built_ins[0]; i++) {
 		const struct built_in *is = &built_ins[i];
 		if (is->values >> chosen[i] & 1u)

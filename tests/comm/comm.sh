@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One case of communication between ranks: comm.sh CASE. AURELIUS_RANKS names the program that a rank runs (ranks.c),
-# AURELIUS the whole program with a stand-in for a GPU (program.c). Exit 77: skipped.
+# AURELIUS the whole program with a stand-in for a GPU (program.c), AURELIUS_EMULATED with the emulated CUDA backend. Exit
+# 77: skipped.
 set -uo pipefail
 
 ranks=${AURELIUS_RANKS:?the program that a rank runs}
@@ -18,6 +19,11 @@ fail() {
 	echo "FAILED: $*" >&2
 	tail -n 20 out.log >&2 2>/dev/null
 	exit 1
+}
+
+skip() {
+	echo "SKIP: $*"
+	exit 77
 }
 
 # start RANKS CASE WAY: its output in out.log, its exit code as result.
@@ -138,11 +144,14 @@ curve() {
 	grep -E '"event":"(step|eval)"' "$1/log.jsonl" | sed -e 's/,"tokens_per_s".*//'
 }
 
+# same_run ONE OTHER STEPS
 same_run() {
-	[ "$(curve "$1" | wc -l)" -ge 22 ] || fail "$1 has too few log lines"
+	local last
+	last=$(printf 'checkpoints/step-%08d.h5' "$3")
+	[ "$(curve "$1" | wc -l)" -gt "$3" ] || fail "$1 has too few log lines"
 	[ "$(curve "$1")" = "$(curve "$2")" ] || fail "losses or norms of $1 and $2 differ"
-	h5diff "$1/checkpoints/step-00000020.h5" "$2/checkpoints/step-00000020.h5" /params || fail "weights of $1 and $2 differ"
-	h5diff "$1/checkpoints/step-00000020.h5" "$2/checkpoints/step-00000020.h5" /adam || fail "m or v of $1 and $2 differ"
+	h5diff "$1/$last" "$2/$last" /params || fail "weights of $1 and $2 differ"
+	h5diff "$1/$last" "$2/$last" /adam || fail "m or v of $1 and $2 differ"
 }
 
 a_training_has_the_same_bits() {
@@ -155,10 +164,37 @@ a_training_has_the_same_bits() {
 		STAND_IN_SHARED=1 train $n staged$n --system.backend=auto --system.share_gpu=true \
 			--system.allreduce_bucket_mb=0.01 || fail "$n ranks, staged"
 		grep -q 'staged through pinned host memory' out.log || fail "staging is not named"
-		same_run one mpi$n
-		same_run one nccl$n
-		same_run one staged$n
+		same_run one mpi$n 20
+		same_run one nccl$n 20
+		same_run one staged$n 20
 	done
+}
+
+# The CUDA backend itself, emulated, with its own streams: what each rank of two and four has is its own GPU.
+emulated_has_the_same_bits() {
+	local few=(--train.steps=4 --train.eval_interval=4 --train.checkpoint_interval=4 --train.batch_size=8 "$@")
+	[ -x "${AURELIUS_EMULATED:-}" ] || skip "the emulated program is not built"
+	aurelius=$AURELIUS_EMULATED
+	prepare
+	train 1 one "${few[@]}" || fail "one rank"
+	for n in 2 4; do
+		AURELIUS_EMULATOR_DEVICES=$n train $n nccl$n "${few[@]}" || fail "$n ranks over NCCL"
+		grep -q "gradients travel between $n GPUs by NCCL" out.log || fail "NCCL is not named"
+		same_run one nccl$n 4
+	done
+	AURELIUS_EMULATOR_DEVICES=1 train 2 staged "${few[@]}" --system.share_gpu=true || fail "staged"
+	same_run one staged 4
+	AURELIUS_EMULATOR_DEVICES=4 train 4 fast "${few[@]}" --train.reduction=fast || fail "fast"
+	awk -v a="$(last_loss one)" -v b="$(last_loss fast)" 'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d < 2e-3 && d > -2e-3) }' ||
+		fail "fast: the loss is not close"
+}
+
+an_emulated_gpt_has_the_same_bits() {
+	emulated_has_the_same_bits --model.n_head=2 --model.n_embd=16
+}
+
+an_emulated_bigram_has_the_same_bits() {
+	emulated_has_the_same_bits --model.kind=bigram
 }
 
 last_loss() {

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-/* Linked with the real library, which has to have every function that is called, and to load where there is no GPU. */
+/* Every function of NCCL that is called has to be in the real library, which has to load where there is no GPU. */
 int main(void)
 {
 	const int version = aur_comm_nccl_factory.version();

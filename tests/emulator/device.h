@@ -83,6 +83,7 @@ void aur_emulator_launch_kernel(const char *name, dim3 grid, dim3 block, size_t 
 		std::apply(of->kernel, of->arguments);
 	};
 	launch.arguments = &bound;
+	launch.arguments_bytes = sizeof bound;
 	launch.grid = grid;
 	launch.block = block;
 	launch.shared_bytes = shared_bytes;

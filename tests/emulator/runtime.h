@@ -21,6 +21,7 @@ struct aur_emulator_launch {
 	const void *function;
 	void (*run)(const void *arguments);
 	const void *arguments;
+	size_t arguments_bytes;
 	dim3 grid, block;
 	size_t shared_bytes;
 	cudaStream_t stream;

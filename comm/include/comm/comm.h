@@ -90,7 +90,7 @@ aur_status aur_comm_agree(struct aur_comm *comm, aur_status status);
 /* What moves device memory between ranks without the host: NCCL, where it was compiled in. */
 struct aur_comm_factory {
 	const char *name;
-	/* Of the library: ranks must have the same. 22809 for 2.28.9. */
+	/* Of the library: ranks must have the same. 22809 for 2.28.9; 0: it is not installed. */
 	int (*version)(void);
 	aur_status (*create)(struct aur_comm *world, struct aur_backend *backend, struct aur_comm **comm);
 };
@@ -99,10 +99,10 @@ struct aur_comm_factory {
 void aur_comm_register(const struct aur_comm_factory *factory);
 
 /* Collective. The communicator for the memory of `backend`, on the ranks of `world`: `world` itself where that is the
- * host's or there is one rank; nccl where it is registered and each rank has a device of its own; else staged. It
- * borrows both. Fails on all ranks together (AUR_DEVICE) when ranks compute on different kinds of device or have
- * different versions of the library, and when they share a device without `share`. What fails while the library finds
- * the other ranks is returned on that rank alone, as inside an exchange: no agreement may follow. */
+ * host's or there is one rank; nccl where it is registered and installed and each rank has a device of its own; else
+ * staged. It borrows both. Fails on all ranks together (AUR_DEVICE) when ranks compute on different kinds of device or
+ * have different versions of the library, and when they share a device without `share`. What fails while the library
+ * finds the other ranks is returned on that rank alone, as inside an exchange: no agreement may follow. */
 aur_status aur_comm_open_device(struct aur_comm *world, struct aur_backend *backend, int share, struct aur_comm **comm);
 
 /* Closes it unless it is `world`; accepts NULL; sets *comm to NULL. */

@@ -60,6 +60,7 @@ struct allocation {
 	enum cudaMemoryType type;
 	char *mapping; /* of device memory: begins on a page, guards included */
 	size_t mapped;
+	int is_tracked;
 };
 /* The allocation that holds all of [address, address + bytes), or NULL. */
 const struct allocation *memory_find(const void *address, size_t bytes);
@@ -67,17 +68,17 @@ const struct allocation *memory_find(const void *address, size_t bytes);
 const struct allocation *memory_near(const void *address);
 int memory_check_guards(void);
 void memory_free_all(void);
-void memory_each_device(void (*visit)(const struct allocation *allocation));
+void memory_each_device(void (*visit)(struct allocation *allocation));
 
 /* tracking.cpp: what schedules write. Catching of faults encloses the rest, on the thread that runs the launch. */
 void tracking_catch_faults(void);
 void tracking_release_faults(void);
-/* Before and after each schedule. */
-void tracking_begin(void);
+/* Before the first schedule and after the last. */
+void tracking_begin(const struct aur_emulator_launch *launch);
 void tracking_end(void);
 /* After the first schedule: what the others must give. */
 void tracking_keep_first(void);
-/* Brings memory back to before the launch. */
+/* Before each further schedule: brings memory back to before the launch. */
 void tracking_restore(void);
 /* Whether this schedule gave what the first did; records the failure. */
 int tracking_agrees(enum schedule schedule);

@@ -101,9 +101,7 @@ static cudaError_t run_all_schedules(const struct aur_emulator_launch *launch)
 		const enum schedule schedule = static_cast<enum schedule>(i);
 		if (i > 0)
 			tracking_restore();
-		tracking_begin();
 		const cudaError_t error = grid_run(launch, schedule);
-		tracking_end();
 		if (error != cudaSuccess)
 			return error;
 		if (i == 0)
@@ -118,9 +116,15 @@ static cudaError_t run_schedules(const struct aur_emulator_launch *launch)
 {
 	static int turn;
 	tracking_catch_faults();
-	cudaError_t error = count_schedules() == 1 ? grid_run(launch, static_cast<enum schedule>(turn++ % SCHEDULES))
-											   : run_all_schedules(launch);
-	tracking_forget();
+	cudaError_t error;
+	if (count_schedules() == 1) {
+		error = grid_run(launch, static_cast<enum schedule>(turn++ % SCHEDULES));
+	} else {
+		tracking_begin(launch);
+		error = run_all_schedules(launch);
+		tracking_end();
+		tracking_forget();
+	}
 	tracking_release_faults();
 	if (error == cudaSuccess && !memory_check_guards())
 		error = cudaErrorLaunchFailure;

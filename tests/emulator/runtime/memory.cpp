@@ -72,9 +72,9 @@ const struct allocation *memory_find(const void *address, size_t bytes)
 																											 : nullptr;
 }
 
-void memory_each_device(void (*visit)(const struct allocation *allocation))
+void memory_each_device(void (*visit)(struct allocation *allocation))
 {
-	for (const auto &entry : registry())
+	for (auto &entry : registry())
 		if (entry.second.type == cudaMemoryTypeDevice)
 			visit(&entry.second);
 }
@@ -117,7 +117,7 @@ static cudaError_t map_device(size_t bytes, struct allocation *made)
 		munmap(memory, data + 2 * page);
 		return cudaErrorMemoryAllocation;
 	}
-	*made = {first + data - room, bytes, cudaMemoryTypeDevice, static_cast<char *>(memory), data + 2 * page};
+	*made = {first + data - room, bytes, cudaMemoryTypeDevice, static_cast<char *>(memory), data + 2 * page, 0};
 	memset(first, GUARD_BYTE, static_cast<size_t>(made->begin - first));
 	memset(made->begin, NAN_BYTE, bytes);
 	memset(made->begin + bytes, GUARD_BYTE, room - bytes);
@@ -181,7 +181,7 @@ cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags)
 		return error_set(cudaErrorMemoryAllocation);
 	memset(*memory, NAN_BYTE, bytes);
 	registry()[reinterpret_cast<uintptr_t>(*memory)] = {
-		static_cast<char *>(*memory), bytes, cudaMemoryTypeHost, nullptr, 0};
+		static_cast<char *>(*memory), bytes, cudaMemoryTypeHost, nullptr, 0, 0};
 	return error_set(cudaSuccess);
 }
 

@@ -218,6 +218,11 @@ int aur_emulator_barrier(enum aur_emulator_barrier_kind kind, int predicate, str
 	return block.barrier_result;
 }
 
+static int same_meeting(const struct meeting *a, const struct meeting *b)
+{
+	return a->mask == b->mask && a->settle == b->settle && (a->name == b->name || strcmp(a->name, b->name) == 0);
+}
+
 /* Settles the meeting in which this thread waits when all lanes of its mask are there. */
 static void settle_if_complete(struct warp *warp, const struct meeting *meeting)
 {
@@ -230,7 +235,7 @@ static void settle_if_complete(struct warp *warp, const struct meeting *meeting)
 		if (!(needed >> i & 1u))
 			continue;
 		const struct meeting *other = &warp->lanes[i]->meeting;
-		if (other->mask != meeting->mask || other->settle != meeting->settle || strcmp(other->name, meeting->name) != 0)
+		if (!same_meeting(other, meeting))
 			return;
 		mine[i] = other->mine;
 	}

@@ -11,22 +11,28 @@
 /* What a launch writes to device memory, found by the processor's own protection: before a schedule all of it is made
  * read-only, the first write to a piece keeps a copy of what was there, and so the launch can be run again from the
  * same start and compared. It costs with what is written, not with what is allocated. The same handler turns an access
- * outside of every allocation into a launch that fails. Memory of the host is not tracked.
+ * outside of every allocation into a launch that fails. Not tracked are memory of the host, and a large allocation to
+ * which no argument of the kernel points: protecting its pages costs more than the kernels of a small model.
  */
 
-enum { PIECE = 16 }; /* pages that are saved at once */
+enum {
+	PIECE = 16,      /* pages that are saved at once */
+	LARGE = 1 << 20, /* bytes of an allocation from which it is tracked only where an argument points to it */
+};
 
 struct piece {
 	char *begin; /* within the bytes of its allocation */
 	size_t bytes;
+	char *low; /* its pages */
+	size_t room;
 	const struct allocation *of;
 	int written;                     /* by the schedule that runs */
 	std::vector<char> before, first; /* before the launch, and after its first schedule */
 };
 
 static std::vector<struct piece> pieces;
-static int tracking;
-static thread_local int here; /* this thread runs the launch */
+static const struct aur_emulator_launch *tracked; /* NULL: none is */
+static thread_local int here;                     /* this thread runs the launch */
 static struct sigaction before_launch;
 static char *signal_stack;
 
@@ -42,14 +48,30 @@ static void protect(const struct allocation *of, int mode)
 	mprotect(of->mapping + page, of->mapped - 2 * page, mode);
 }
 
-static void allow_reads(const struct allocation *of)
+static int holds_pointer_to(const struct aur_emulator_launch *launch, const struct allocation *of)
 {
-	protect(of, PROT_READ);
+	const uintptr_t begin = reinterpret_cast<uintptr_t>(of->mapping);
+	for (size_t i = 0; i + sizeof(uintptr_t) <= launch->arguments_bytes; i += sizeof(uintptr_t)) {
+		uintptr_t word;
+		memcpy(&word, static_cast<const char *>(launch->arguments) + i, sizeof word);
+		if (word >= begin && word < begin + of->mapped)
+			return 1;
+	}
+	return 0;
 }
 
-static void allow_all(const struct allocation *of)
+static void begin_tracking(struct allocation *of)
 {
-	protect(of, PROT_READ | PROT_WRITE);
+	of->is_tracked = of->bytes <= LARGE || holds_pointer_to(tracked, of);
+	if (of->is_tracked)
+		protect(of, PROT_READ);
+}
+
+static void end_tracking(struct allocation *of)
+{
+	if (of->is_tracked)
+		protect(of, PROT_READ | PROT_WRITE);
+	of->is_tracked = 0;
 }
 
 static int is_written(const char *begin)
@@ -63,7 +85,8 @@ static int open_piece(char *address)
 {
 	const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 	const struct allocation *of = memory_near(address);
-	if (!tracking || !of || address < of->mapping + page || address >= of->mapping + of->mapped - page)
+	if (!tracked || !of || !of->is_tracked || address < of->mapping + page ||
+		address >= of->mapping + of->mapped - page)
 		return 0;
 	char *first = of->mapping + page;
 	char *low = first + static_cast<size_t>(address - first) / piece_bytes() * piece_bytes();
@@ -76,7 +99,8 @@ static int open_piece(char *address)
 	if (known != pieces.end())
 		known->written = 1;
 	else
-		pieces.push_back({begin, static_cast<size_t>(end - begin), of, 1, std::vector<char>(begin, end), {}});
+		pieces.push_back({begin, static_cast<size_t>(end - begin), low, static_cast<size_t>(high - low), of, 1,
+			std::vector<char>(begin, end), {}});
 	return mprotect(low, static_cast<size_t>(high - low), PROT_READ | PROT_WRITE) == 0;
 }
 
@@ -138,18 +162,16 @@ void tracking_release_faults(void)
 	here = 0;
 }
 
-void tracking_begin(void)
+void tracking_begin(const struct aur_emulator_launch *launch)
 {
-	for (struct piece &piece : pieces)
-		piece.written = 0;
-	memory_each_device(allow_reads);
-	tracking = 1;
+	tracked = launch;
+	memory_each_device(begin_tracking);
 }
 
 void tracking_end(void)
 {
-	tracking = 0;
-	memory_each_device(allow_all);
+	tracked = nullptr;
+	memory_each_device(end_tracking);
 }
 
 void tracking_forget(void)
@@ -165,8 +187,11 @@ void tracking_keep_first(void)
 
 void tracking_restore(void)
 {
-	for (const struct piece &piece : pieces)
+	for (struct piece &piece : pieces) {
 		memcpy(piece.begin, piece.before.data(), piece.bytes);
+		mprotect(piece.low, piece.room, PROT_READ);
+		piece.written = 0;
+	}
 }
 
 static void describe_difference(const struct piece &piece, const char *expected, enum schedule schedule)
