@@ -44,6 +44,12 @@ static const struct attention_case cases[] = {
 	{1, 257, 1, 4, 0.5f, 0.1f, AUR_BF16},
 	{1, 601, 2, 64, 0.125f, 0.1f, AUR_BF16},
 	{1, 1024, 1, 64, 0.125f, 0.0f, AUR_BF16},
+	{2, 133, 2, 128, 0.1f, 0.0f, AUR_BF16},
+	{1, 150, 1, 116, 0.1f, 0.1f, AUR_BF16},
+	{1, 100, 2, 64, -0.125f, 0.1f, AUR_BF16}, /* a scale may turn the order of scores round */
+	{1, 100, 1, 24, -0.2f, 0.0f, AUR_BF16},
+	{1, 70, 1, 8, 0.0f, 0.0f, AUR_BF16},
+	{1, 70, 1, 8, -0.3f, 0.1f, AUR_F32},
 	{1, 37, 1, 523, 0.04f, 0.1f, AUR_BF16},
 };
 enum { CASES = sizeof cases / sizeof *cases };
