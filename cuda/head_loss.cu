@@ -4,11 +4,10 @@
 
 static const char who[] = "head_loss";
 
-/* Logits of one chunk of rows: 872 MB in fp32 at most, 4096 rows of GPT-2's vocabulary. With fewer the products lose:
- * at 4096 rows that of d_x has 32 x 3 tiles of 128 x 256 for 132 multiprocessors, and d_w is read and written once a
- * chunk (154 MB, 16 times a micro-step of 65,536 rows: 1.2 ms at 4 TB/s). Twice as many would save 0.6 ms and cost as
- * much memory as 8 layers' activations of 4 sequences. The emulator's are small so that its tests see several chunks.
- */
+/* Logits of one chunk of rows: 872 MB in fp32 at most, 4096 rows of GPT-2's vocabulary. With fewer rows the products
+ * lose: at 4096 that of d_x has 32 x 3 tiles of 128 x 256 for 132 multiprocessors, and d_w is read and written once a
+ * chunk (309 MB, 16 times in 65,536 rows: 1.2 ms at 4 TB/s). Twice as many would save half of that for another 872 MB.
+ * The emulator's are small so that its tests see several chunks. */
 #ifdef AURELIUS_EMULATED
 enum { CHUNK_LOGITS = 1 << 17, ROW_UNIT = 16 };
 #else

@@ -103,13 +103,28 @@ static int parse_line(const char *line, const char *end, struct aur_product_plan
 	return next == end;
 }
 
+static int has_form(const struct aur_product_plan *plan)
+{
+	const struct aur_product_key *key = &plan->key;
+	const int rounds_a_bias = key->bias && key->c_type == AUR_BF16;
+	switch (plan->form) {
+	case AUR_PRODUCT_LIBRARY:
+	case AUR_PRODUCT_OWN:
+		return 1;
+	case AUR_PRODUCT_SPLIT:
+		return rounds_a_bias && aur_product_split_rows(key->m) > 0;
+	case AUR_PRODUCT_ROUNDED:
+		return rounds_a_bias;
+	}
+	return 0;
+}
+
 static int is_sane(const struct aur_product_plan *plan)
 {
 	const struct aur_product_key *key = &plan->key;
 	const int types =
 		(key->type == AUR_F32 || key->type == AUR_BF16) && (key->c_type == AUR_F32 || key->c_type == AUR_BF16);
-	return types && key->m > 0 && key->n > 0 && key->k > 0 && plan->form >= AUR_PRODUCT_LIBRARY &&
-		   plan->form <= AUR_PRODUCT_OWN && (plan->form != AUR_PRODUCT_SPLIT || aur_product_split_rows(key->m) > 0);
+	return types && key->m > 0 && key->n > 0 && key->k > 0 && has_form(plan);
 }
 
 /* The library looks whether it can run this algorithm for these descriptors. */
