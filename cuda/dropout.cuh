@@ -74,4 +74,21 @@ AUR_DEVICE void aur_dropout_factors(const aur_dropout_sequence &s, uint32_t elem
 		factor[i] = aur_dropout_half(words, i) < s.threshold ? 0.0f : s.scale;
 }
 
+/* Multiplies columns `column` to `column` + 7 of row `row` of an activation [*, columns] with their mask; row n belongs
+ * to position n % positions of sequence n / positions. Divided in 32 bits where that is enough: the difference is a
+ * hundred instructions, and there are twenty multiplications in all. Without dropout x stays. */
+AUR_DEVICE void aur_dropout_apply(
+	const aur_dropout_mask &mask, int64_t row, int64_t positions, int64_t column, int64_t columns, float (&x)[8])
+{
+	if (!mask.state)
+		return;
+	const bool fits = row <= UINT32_MAX && positions <= UINT32_MAX;
+	const int64_t sequence = fits ? static_cast<uint32_t>(row) / static_cast<uint32_t>(positions) : row / positions;
+	const int64_t draw = (row - sequence * positions) * ((columns + 7) / 8) + column / 8;
+	float factor[8];
+	aur_dropout_factors(aur_dropout_sequence_of(mask, 0, sequence), static_cast<uint32_t>(draw), factor);
+	for (int i = 0; i < 8; i++)
+		x[i] *= factor[i];
+}
+
 #endif

@@ -33,20 +33,6 @@ AUR_DEVICE int64_t warps_of_grid()
 	return gridDim.x * static_cast<int64_t>(WARPS);
 }
 
-/* The mask of eight columns of row `row`, for what was widened. */
-AUR_DEVICE void drop(const aur_dropout_mask &mask, int64_t row, int64_t positions, int64_t column, int64_t columns,
-	float (&x)[AUR_VECTOR])
-{
-	if (!mask.state)
-		return;
-	const int64_t draws = (columns + AUR_VECTOR - 1) / AUR_VECTOR;
-	const aur_dropout_sequence sequence = aur_dropout_sequence_of(mask, 0, row / positions);
-	float factor[AUR_VECTOR];
-	aur_dropout_factors(sequence, static_cast<uint32_t>(row % positions * draws + column / AUR_VECTOR), factor);
-	for (int j = 0; j < AUR_VECTOR; j++)
-		x[j] *= factor[j];
-}
-
 template <class T> struct forward_arguments {
 	const int32_t *tokens;
 	const T *wte, *wpe;
@@ -67,7 +53,7 @@ template <bool WIDE, class T> AUR_DEVICE void embed_row(const forward_arguments<
 		aur_load8<WIDE>(place + column, f.columns - column, y);
 		for (int j = 0; j < AUR_VECTOR; j++)
 			x[j] += y[j];
-		drop(f.mask, row, f.positions, column, f.columns, x);
+		aur_dropout_apply(f.mask, row, f.positions, column, f.columns, x);
 		aur_store8<WIDE>(f.out + row * f.columns + column, f.columns - column, x);
 	}
 }
@@ -122,7 +108,7 @@ AUR_DEVICE void add_row(
 {
 	float x[AUR_VECTOR];
 	aur_widen8(eight, x);
-	drop(f.mask, row, f.positions, column, f.columns, x);
+	aur_dropout_apply(f.mask, row, f.positions, column, f.columns, x);
 	for (int j = 0; j < AUR_VECTOR; j++)
 		sum[j] += x[j];
 }

@@ -39,15 +39,7 @@ AUR_DEVICE void add_eight(const arguments<T> &f, int64_t row, int64_t column, co
 	float branch[AUR_VECTOR];
 	aur_widen8(a, s);
 	aur_widen8(b, branch);
-	if (f.mask.state) {
-		const int64_t draws = (f.columns + AUR_VECTOR - 1) / AUR_VECTOR;
-		const aur_dropout_sequence sequence = aur_dropout_sequence_of(f.mask, 0, row / f.sequence);
-		const uint32_t element = static_cast<uint32_t>(row % f.sequence * draws + column / AUR_VECTOR);
-		float factor[AUR_VECTOR];
-		aur_dropout_factors(sequence, element, factor);
-		for (int j = 0; j < AUR_VECTOR; j++)
-			branch[j] *= factor[j];
-	}
+	aur_dropout_apply(f.mask, row, f.sequence, column, f.columns, branch);
 	for (int j = 0; j < AUR_VECTOR; j++)
 		s[j] += branch[j];
 }

@@ -93,16 +93,6 @@ AUR_DEVICE void add_columns(const operands<T> &o, float (&d_gamma)[AUR_VECTOR], 
 	}
 }
 
-template <class T> AUR_DEVICE void drop(const arguments<T> &f, int64_t row, int64_t column, float (&d_s)[AUR_VECTOR])
-{
-	const int64_t draws = (f.columns + AUR_VECTOR - 1) / AUR_VECTOR;
-	const aur_dropout_sequence sequence = aur_dropout_sequence_of(f.mask, 0, row / f.sequence);
-	float factor[AUR_VECTOR];
-	aur_dropout_factors(sequence, static_cast<uint32_t>(row % f.sequence * draws + column / AUR_VECTOR), factor);
-	for (int j = 0; j < AUR_VECTOR; j++)
-		d_s[j] *= factor[j];
-}
-
 /* d_a, and d_b where there is one. */
 template <bool WIDE, class T>
 AUR_DEVICE void write_gradients(const arguments<T> &f, int64_t row, int64_t column, const operands<T> &o,
@@ -118,8 +108,7 @@ AUR_DEVICE void write_gradients(const arguments<T> &f, int64_t row, int64_t colu
 	aur_store8<WIDE>(f.d_a + at, n, d_s);
 	if (!f.d_b)
 		return;
-	if (f.mask.state)
-		drop(f, row, column, d_s);
+	aur_dropout_apply(f.mask, row, f.sequence, column, f.columns, d_s);
 	aur_store8<WIDE>(f.d_b + at, n, d_s);
 }
 

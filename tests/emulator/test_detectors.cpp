@@ -1,6 +1,7 @@
 #include "device_test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -192,15 +193,31 @@ static void a_write_behind_an_allocation_is_found(void **state)
 static void an_access_far_outside_is_an_illegal_address(void **state)
 {
 	(void)state;
-	assert_found([]() { return AUR_LAUNCH("far", write_at, 1, 1, 0, 0, device_floats(100), 200L); },
-		cudaErrorIllegalAddress, "400 bytes behind the end of an allocation of 400 bytes");
+	const int status = AUR_LAUNCH("far", write_at, 1, 1, 0, 0, device_floats(100), 200L);
+	device_assert_failed(status, cudaErrorIllegalAddress, "400 bytes behind the end of an allocation of 400 bytes");
 }
 
 static void no_pointer_is_an_illegal_address(void **state)
 {
 	(void)state;
-	assert_found([]() { return AUR_LAUNCH("null", write_at, 1, 1, 0, 0, static_cast<float *>(nullptr), 0L); },
-		cudaErrorIllegalAddress, "which is not memory of the device");
+	const int status = AUR_LAUNCH("null", write_at, 1, 1, 0, 0, static_cast<float *>(nullptr), 0L);
+	device_assert_failed(status, cudaErrorIllegalAddress, "which is not memory of the device");
+}
+
+AUR_KERNEL(1) use_up_the_stack(float *x, int depth)
+{
+	volatile float local[4096];
+	local[depth % 4096] = x[0];
+	if (depth < 1000)
+		use_up_the_stack(x, depth + 1);
+	x[0] = local[depth % 4096];
+}
+
+static void a_stack_that_overflows_is_an_illegal_address(void **state)
+{
+	(void)state;
+	const int status = AUR_LAUNCH("stack", use_up_the_stack, 1, 1, 0, 0, device_floats(1), 0);
+	device_assert_failed(status, cudaErrorIllegalAddress, "which is not memory of the device");
 }
 
 /* A device that failed stays failed: what follows must see it. */
@@ -250,6 +267,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_write_behind_an_allocation_is_found, device_forget),
 		cmocka_unit_test_teardown(an_access_far_outside_is_an_illegal_address, device_forget),
 		cmocka_unit_test_teardown(no_pointer_is_an_illegal_address, device_forget),
+		cmocka_unit_test_teardown(a_stack_that_overflows_is_an_illegal_address, device_forget),
 		cmocka_unit_test_teardown(after_a_failure_every_call_fails, device_forget),
 	};
 	return cmocka_run_group_tests_name("emulator: detectors", tests, nullptr, nullptr);

@@ -41,7 +41,7 @@ T aur_emulator_shuffle_from(const char *name, unsigned mask, T value, int source
 	struct aur_emulator_shuffle mine = {0, 0, source};
 	memcpy(&mine.value, &value, sizeof value);
 	aur_emulator_meet(name, mask, aur_emulator_settle_shuffle, &mine, place);
-	memcpy(&value, &mine.result, sizeof value);
+	memcpy(static_cast<void *>(&value), &mine.result, sizeof value);
 	return value;
 }
 

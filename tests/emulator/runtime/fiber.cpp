@@ -163,23 +163,22 @@ static void jump(struct fiber *from, struct fiber *to)
 
 #endif
 
+/* It lives above its stack, in the same memory, for the rest of the process. */
 struct fiber *fiber_create(void (*entry)(void))
 {
 	const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-	struct fiber *fiber = static_cast<struct fiber *>(calloc(1, sizeof *fiber));
-	if (!fiber)
-		return nullptr;
-	/* The lowest page stays out of reach, so that a stack that overflows is seen. */
-	void *memory = mmap(nullptr, stack_bytes + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED || mprotect(static_cast<char *>(memory) + page, stack_bytes, PROT_READ | PROT_WRITE)) {
-		free(fiber);
-		return nullptr;
-	}
-	fiber->stack = static_cast<char *>(memory) + page;
 	/* Tops at the same place of their pages would share a few sets of the processor's cache. */
 	static unsigned made;
-	enum { LINE = 64, COLOURS = 61, LINES = 3 };
-	fiber->bytes = stack_bytes - made++ % COLOURS * LINES * LINE;
+	enum { LINE = 64, COLOURS = 61, LINES = 3, OWN_LINES = (sizeof(struct fiber) + LINE - 1) / LINE };
+	/* The lowest page stays out of reach, so that a stack that overflows is seen. */
+	void *memory = mmap(nullptr, stack_bytes + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED || mprotect(static_cast<char *>(memory) + page, stack_bytes, PROT_READ | PROT_WRITE))
+		return nullptr;
+	char *stack = static_cast<char *>(memory) + page;
+	const size_t bytes = stack_bytes - (OWN_LINES + made++ % COLOURS * LINES) * LINE;
+	struct fiber *fiber = reinterpret_cast<struct fiber *>(stack + bytes);
+	fiber->stack = stack;
+	fiber->bytes = bytes;
 	fiber->entry = entry;
 	prepare(fiber);
 	return fiber;

@@ -22,6 +22,8 @@ cudaError_t grid_run(const struct aur_emulator_launch *launch, enum schedule sch
 int grid_is_running(void);
 /* From a kernel's thread, also from a signal's handler on its stack: ends the launch. The text is recorded before. */
 [[noreturn]] void grid_abandon(cudaError_t error);
+/* After a launch: texts speak of it no more. */
+void grid_forget(void);
 /* "kernel NAME, block (0,0,0), thread (3,0,0)" of the thread that runs. */
 void grid_describe(char *text, size_t bytes);
 /* Pseudo-random numbers for the shuffled schedule, the same in every run. */

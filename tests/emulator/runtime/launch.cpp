@@ -128,6 +128,7 @@ static cudaError_t run_schedules(const struct aur_emulator_launch *launch)
 	tracking_release_faults();
 	if (error == cudaSuccess && !memory_check_guards())
 		error = cudaErrorLaunchFailure;
+	grid_forget();
 	return error;
 }
 

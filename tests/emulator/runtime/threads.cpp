@@ -71,11 +71,18 @@ int grid_is_running(void)
 void grid_describe(char *text, size_t bytes)
 {
 	const struct thread *thread = block.current;
+	if (!block.launch)
+		return;
 	int n = snprintf(text, bytes, "kernel %s, schedule %s, block (%u,%u,%u)", block.launch->name,
 		schedule_name(block.schedule), blockIdx.x, blockIdx.y, blockIdx.z);
 	if (thread && n > 0 && static_cast<size_t>(n) < bytes)
 		snprintf(text + n, bytes - static_cast<size_t>(n), ", thread (%u,%u,%u)", thread->index.x, thread->index.y,
 			thread->index.z);
+}
+
+void grid_forget(void)
+{
+	block.launch = nullptr;
 }
 
 void grid_abandon(cudaError_t error)
@@ -156,13 +163,24 @@ static struct thread *take_turn(void)
 
 static void run_threads(void);
 
+/* As many as the block has threads, which may all wait at once. */
+static int make_fibers(size_t n)
+{
+	while (block.all.size() < n) {
+		struct fiber *made = fiber_create(run_threads);
+		if (!made) {
+			message_set("no memory for the stacks of %zu threads", n);
+			return 0;
+		}
+		block.all.push_back(made);
+		block.idle.push_back(made);
+	}
+	return 1;
+}
+
 static struct fiber *fiber_of(struct thread *thread)
 {
 	if (!thread->fiber) {
-		if (block.idle.empty()) {
-			block.all.push_back(fiber_create(run_threads));
-			block.idle.push_back(block.all.back());
-		}
 		thread->fiber = block.idle.back();
 		block.idle.pop_back();
 	}
@@ -358,6 +376,8 @@ cudaError_t block_run(const struct aur_emulator_launch *launch, enum schedule sc
 	block.error = cudaSuccess;
 	block.ready = 0;
 	block.main = fiber_main();
+	if (!make_fibers(static_cast<size_t>(launch->block.x) * launch->block.y * launch->block.z))
+		return cudaErrorLaunchFailure;
 	prepare_threads();
 	shared_begin(launch->shared_bytes);
 	pass_turn(block.main);
