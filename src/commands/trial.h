@@ -17,6 +17,7 @@ struct aur_trial {
 /* What is tried: a micro-batch of at most `batch` sequences of `positions` tokens. */
 struct aur_trial_options {
 	const struct aur_model_config *config; /* borrowed */
+	const char *backend;                   /* its name */
 	enum aur_dtype compute;
 	int64_t batch, positions;
 	int64_t free_bytes; /* it may take */

@@ -141,7 +141,7 @@ const struct aur_key aur_key_table[] = {
 	{INTEGER(system, lanes, "0"), BETWEEN(0, 64), MAY_CHANGE,
 		.meaning = "most parts of a rank's batch that its threads compute beside each other on a CPU, each with its own "
 			"activations and gradient buffers; 1: all threads share every operation; 0: as many as threads where "
-			"operations are short. Any number gives the same bits"},
+			"operations are short and the buffers small. Any number gives the same bits"},
 	{CHOICE(system, recompute, "none", "none, light, block"), MAY_CHANGE,
 		.meaning = "what the backward pass computes again instead of keeping it in memory"},
 	{SWITCH(system, share_gpu, "false"), MAY_CHANGE,

@@ -4,6 +4,13 @@
 
 #include <stdio.h>
 
+const char *aur_precision_backend(const struct aur_config *config)
+{
+	static const char *const names[] = {
+		[AUR_BACKEND_AUTO] = "auto", [AUR_BACKEND_CPU] = "cpu", [AUR_BACKEND_CUDA] = "cuda"};
+	return names[config->system.backend];
+}
+
 static int wants_bf16(const struct aur_config *config)
 {
 	return config->system.precision == AUR_PRECISION_BF16;
