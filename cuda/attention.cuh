@@ -163,18 +163,18 @@ static inline int aur_attention_blocks(const aur_attention_call &call, int rows)
 	return (call.queries + rows - 1) / rows;
 }
 
-/* Launches a kernel (call, blocks of a head) on blocks of `rows` queries or keys; shared memory beyond 48 KiB has to
- * be asked for. */
-template <class Kernel>
-static aur_status aur_attention_launch(aur_cuda *cuda, const char *who, Kernel kernel, const aur_attention_call &call,
-	int rows, int threads, size_t shared_bytes, int chunks = 1)
+/* A grid of them, each in `chunks` parts. */
+static inline dim3 aur_attention_grid(const aur_attention_call &call, int rows, int chunks = 1)
 {
-	const int blocks = aur_attention_blocks(call, rows);
-	const dim3 grid(static_cast<unsigned>(call.pairs * blocks), static_cast<unsigned>(chunks));
-	AUR_TRY(aur_cuda_check(cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
-							   cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
-		who));
-	return AUR_LAUNCH(who, (kernel), grid, threads, shared_bytes, cuda->stream, call, blocks);
+	return dim3(static_cast<unsigned>(call.pairs * aur_attention_blocks(call, rows)), static_cast<unsigned>(chunks));
+}
+
+/* Dynamic shared memory beyond 48 KiB has to be asked for. */
+template <class Kernel> static aur_status aur_attention_allow(const char *who, Kernel kernel, size_t bytes)
+{
+	return aur_cuda_check(cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
+							  cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+		who);
 }
 
 /* On the tensor cores, for heads up to this size. */
@@ -191,16 +191,20 @@ aur_status aur_attention_queries_plain(
 aur_status aur_attention_keys_plain(
 	aur_cuda *cuda, const char *who, const aur_attention_call &call, enum aur_dtype type);
 
-/* Whichever of the two suits the type and the head. Shapes are checked already. */
-aur_status aur_attention_forward_tiled(aur_cuda *cuda, const aur_attention_forward *op);
-aur_status aur_attention_backward_tiled(aur_cuda *cuda, const aur_attention_backward *op);
-/* What a call of packed rows is, forward; the rest is zero. */
-aur_attention_call aur_attention_call_of(
-	const aur_tensor &qkv, const aur_tensor &out, int64_t batch, int64_t positions, int64_t heads, float scale);
+/* Whichever of the two suits the type and the head. */
 aur_status aur_attention_forward_by_type(
 	aur_cuda *cuda, const char *who, const aur_attention_call &call, enum aur_dtype type);
 
-/* A packed tensor [B*T, 3C] or [B*T, C] of a call: `part` 0, 1, 2 for Q, K, V. */
+/* The operations by the kernels above, for every shape; shapes are checked already. The backward pass uses
+ * cuda->scratch, as aur_attention_scratch_cuda says, from its start. */
+aur_status aur_attention_forward_tiled(aur_cuda *cuda, const aur_attention_forward *op);
+aur_status aur_attention_backward_tiled(aur_cuda *cuda, const aur_attention_backward *op);
+
+/* What is common to the calls: packed Q, K, V and out, sizes, scale. The rest is zero. */
+aur_attention_call aur_attention_call_of(
+	const aur_tensor &qkv, const aur_tensor &out, int64_t batch, int64_t positions, int64_t heads, float scale);
+
+/* Heads of `size` numbers from number `first` on in rows of `pitch`. */
 static inline aur_attention_rows aur_attention_packed(
 	const aur_tensor &tensor, int64_t positions, int64_t pitch, int64_t size, int64_t first)
 {

@@ -5,21 +5,23 @@
  * A block of 128 threads owns 64 * TILES queries of one head, a warp 16 * TILES of them, and walks over blocks of 64
  * keys. A warp's Q, sums and statistics stay in registers; P never leaves them, as the sums of the first product are
  * laid out as an operand of the second is. K and V of the next block are copied while this one is worked on, so there
- * is one barrier a block of keys. Two tiles a warp halve what it reads of K and V from shared memory for each product,
- * which at one tile would be as slow as the products themselves (128 bytes a clock against 256 for each of 2,048
- * multiply-adds); heads above 64 have no registers for two. A query's maximum and sum are of fp32 weights before
- * dropout; the weights are rounded to bf16 for the second product. The scale of what dropout keeps is applied at the
- * end.
+ * is one barrier a block of keys. Two tiles a warp halve what it reads of K and V from shared memory for a product,
+ * which at one tile would take as long as the product itself (512 bytes at 128 a clock for two of 2,048 multiply-adds);
+ * heads above 64 have no registers for two, and dropout, which is bound by arithmetic, gains more from a third block on
+ * the multiprocessor. A query's maximum and sum are of fp32 weights before dropout; the weights are rounded to bf16 for
+ * the second product. The scale of what dropout keeps is applied at the end.
  *
  * Reads Q once, K and V once for each block of queries that sees them (from the second-level cache after the first);
  * writes out and lse: 8 D + 4 bytes a query and head of memory traffic. 2 T^2 D FLOPs a head, half of 4 T^2 D, as
  * blocks of keys after the last query are left out.
  *
- * GPT-2 124M, B = 64, T = 1024: 103 GFLOP and 0.41 GB a layer. On an H100 the memory takes 0.13 ms; the products 0.17
- * ms at the 600 TFLOP/s of which mma.sync is capable; an exponential a weight 0.11 ms at 16 a clock; some ten other
- * instructions a weight 0.14 ms. As a warp's products and its softmax take turns and two or three blocks of other
- * warps only partly fill in: 0.35 to 0.4 ms, 260 to 300 TFLOP/s, 30% of the chip's peak. Dropout adds some 12
- * instructions a weight, 0.17 ms. */
+ * GPT-2 124M, B = 64, T = 1024: 103 GFLOP and 0.41 GB a layer, 403 million weights. On an H100 (132 multiprocessors at
+ * 1.7 GHz) the memory takes 0.13 ms; the products 0.17 ms at the 600 TFLOP/s that mma.sync is capable of; shared memory
+ * 0.11 ms; an exponential a weight 0.11 ms at 16 a clock; all instructions, nine a weight, 0.12 ms. A warp's products
+ * and its softmax take turns, which the eight warps of a multiprocessor hide in part: 0.3 to 0.4 ms, 260 to 340 TFLOP/s
+ * or 26 to 34% of the chip's 989. Dropout adds sixteen instructions a weight, 0.22 ms.
+ *
+ * Registers (nvcc 13.0, head 64, without and with dropout; none spills): 8.0 231, 162; 9.0 237, 168; 12.0 255, 167. */
 
 namespace
 {
@@ -58,12 +60,14 @@ AUR_DEVICE void load_queries(softmax<D, TILES> &state, const __nv_bfloat16 *rows
 	const uint32_t turned = scale < 0.0f ? 0x80008000u : 0u;
 	aur_attention_operands<D, TILES>(state.q, rows);
 	AUR_UNROLL
-	for (int m = 0; m < TILES; m++)
+	for (int m = 0; m < TILES; m++) {
 		AUR_UNROLL
-	for (int k = 0; k < D / 16; k++)
-		AUR_UNROLL
-	for (int i = 0; i < 4; i++)
-		state.q[m][k].r[i] ^= turned;
+		for (int k = 0; k < D / 16; k++) {
+			AUR_UNROLL
+			for (int i = 0; i < 4; i++)
+				state.q[m][k].r[i] ^= turned;
+		}
+	}
 	state.scale = fmaxf(fabsf(scale) * AUR_LOG2_E, 1e-30f);
 }
 
@@ -71,13 +75,15 @@ AUR_DEVICE void load_queries(softmax<D, TILES> &state, const __nv_bfloat16 *rows
 template <int TILES> AUR_DEVICE void hide(aur_mma_c (&s)[TILES][KEYS / 8], int query, int key)
 {
 	AUR_UNROLL
-	for (int m = 0; m < TILES; m++)
+	for (int m = 0; m < TILES; m++) {
 		AUR_UNROLL
-	for (int n = 0; n < KEYS / 8; n++)
-		AUR_UNROLL
-	for (int i = 0; i < 4; i++)
-		if (key + 8 * n + i % 2 > query + 16 * m + i / 2 * 8)
-			s[m][n].v[i] = -INFINITY;
+		for (int n = 0; n < KEYS / 8; n++) {
+			AUR_UNROLL
+			for (int i = 0; i < 4; i++)
+				if (key + 8 * n + i % 2 > query + 16 * m + i / 2 * 8)
+					s[m][n].v[i] = -INFINITY;
+		}
+	}
 }
 
 /* The larger of a lane's maximum so far and all scores of row i of a tile, of which four lanes hold a quarter each. */
@@ -90,28 +96,50 @@ AUR_DEVICE float largest_of(const aur_mma_c (&s)[KEYS / 8], int i, float largest
 	return fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
 }
 
-/* Row i of tile m: scores become weights, and what was summed up shrinks to the new maximum. Totals are of the lane's
- * own quarter until the end. */
-template <int D, int TILES>
-AUR_DEVICE void weigh_row(softmax<D, TILES> &state, aur_mma_c (&s)[TILES][KEYS / 8], int m, int i)
+/* Row i of tile m: scores become weights. Returns what has been summed up so far is to be multiplied with for the new
+ * maximum. Totals are of the lane's own quarter until the end. */
+template <int D, int TILES> AUR_DEVICE float weigh_row(softmax<D, TILES> &state, aur_mma_c (&s)[KEYS / 8], int m, int i)
 {
-	const float largest = largest_of(s[m], i, state.largest[m][i]);
+	const float largest = largest_of(s, i, state.largest[m][i]);
 	const float shrink = aur_exp2((state.largest[m][i] - largest) * state.scale), zero = largest * state.scale;
 	float total = state.total[m][i] * shrink;
 	AUR_UNROLL
-	for (int n = 0; n < KEYS / 8; n++)
+	for (int n = 0; n < KEYS / 8; n++) {
 		AUR_UNROLL
-	for (int j = 2 * i; j < 2 * i + 2; j++) {
-		s[m][n].v[j] = aur_exp2(fmaf(s[m][n].v[j], state.scale, -zero));
-		total += s[m][n].v[j];
-	}
-	AUR_UNROLL
-	for (int n = 0; n < D / 8; n++) {
-		state.sums[m][n].v[2 * i] *= shrink;
-		state.sums[m][n].v[2 * i + 1] *= shrink;
+		for (int j = 2 * i; j < 2 * i + 2; j++) {
+			s[n].v[j] = aur_exp2(fmaf(s[n].v[j], state.scale, -zero));
+			total += s[n].v[j];
+		}
 	}
 	state.largest[m][i] = largest;
 	state.total[m][i] = total;
+	return shrink;
+}
+
+/* Most blocks of keys bring no row of the warp a new maximum. */
+template <int D, int TILES> AUR_DEVICE void weigh(softmax<D, TILES> &state, aur_mma_c (&s)[TILES][KEYS / 8])
+{
+	float shrink[TILES][2];
+	bool any = false;
+	AUR_UNROLL
+	for (int m = 0; m < TILES; m++) {
+		AUR_UNROLL
+		for (int i = 0; i < 2; i++) {
+			shrink[m][i] = weigh_row(state, s[m], m, i);
+			any = any || shrink[m][i] != 1.0f;
+		}
+	}
+	if (!__any_sync(0xffffffffu, any))
+		return;
+	AUR_UNROLL
+	for (int m = 0; m < TILES; m++) {
+		AUR_UNROLL
+		for (int n = 0; n < D / 8; n++) {
+			AUR_UNROLL
+			for (int i = 0; i < 4; i++)
+				state.sums[m][n].v[i] *= shrink[m][i / 2];
+		}
+	}
 }
 
 /* What dropout keeps of the lane's rows. Drawn before the scores are there, when registers are free. */
@@ -124,10 +152,11 @@ AUR_DEVICE kept_rows<TILES> draw(const aur_dropout_sequence &dropout, int column
 {
 	kept_rows<TILES> kept;
 	AUR_UNROLL
-	for (int m = 0; m < TILES; m++)
+	for (int m = 0; m < TILES; m++) {
 		AUR_UNROLL
-	for (int i = 0; i < 2; i++)
-		kept.row[m][i] = aur_attention_draw_row<KEYS>(dropout, columns, query + 16 * m + 8 * i, key);
+		for (int i = 0; i < 2; i++)
+			kept.row[m][i] = aur_attention_draw_row<KEYS>(dropout, columns, query + 16 * m + 8 * i, key);
+	}
 	return kept;
 }
 
@@ -135,13 +164,15 @@ template <int TILES> AUR_DEVICE void drop(aur_mma_c (&s)[TILES][KEYS / 8], const
 {
 	const int mine = static_cast<int>(threadIdx.x % 4) * 2;
 	AUR_UNROLL
-	for (int m = 0; m < TILES; m++)
+	for (int m = 0; m < TILES; m++) {
 		AUR_UNROLL
-	for (int n = 0; n < KEYS / 8; n++)
-		AUR_UNROLL
-	for (int i = 0; i < 4; i++)
-		if (!aur_attention_is_kept(kept.row[m][i / 2], 8 * n + mine + i % 2))
-			s[m][n].v[i] = 0.0f;
+		for (int n = 0; n < KEYS / 8; n++) {
+			AUR_UNROLL
+			for (int i = 0; i < 4; i++)
+				if (!aur_attention_is_kept(kept.row[m][i / 2], 8 * n + mine + i % 2))
+					s[m][n].v[i] = 0.0f;
+		}
+	}
 }
 
 /* Out and lse of a warp's queries, through its rows of the tile that held Q. */
@@ -193,11 +224,7 @@ AUR_DEVICE void add_keys(softmax<D, TILES> &state, const aur_attention_call &cal
 	aur_attention_scores<D, TILES>(s, state.q, tile);
 	if (key + KEYS - 1 > state.query - static_cast<int>(threadIdx.x % 32) / 4)
 		hide(s, state.query, lane_key);
-	AUR_UNROLL
-	for (int m = 0; m < TILES; m++) {
-		weigh_row(state, s, m, 0);
-		weigh_row(state, s, m, 1);
-	}
+	weigh(state, s);
 	if (DROPPED)
 		drop(s, kept);
 	aur_attention_narrow(p, s);
@@ -208,7 +235,11 @@ template <int D, bool DROPPED> constexpr int tiles_of = D <= (DROPPED ? 32 : 64)
 template <int D, bool DROPPED> constexpr int rows_of = AUR_ATTENTION_WARPS * 16 * tiles_of<D, DROPPED>;
 
 /* The last blocks of queries see the most keys and come first. */
-template <int D, bool DROPPED> AUR_KERNEL(128) forward(aur_attention_call call, int blocks)
+template <int D, bool DROPPED>
+AUR_KERNEL_RESIDENT(128, D != 64   ? 0
+						 : DROPPED ? 3
+								   : 2)
+forward(aur_attention_call call, int blocks)
 {
 	AUR_SHARED(aur_dropout_sequence, dropout, 1);
 	AUR_SHARED_DYNAMIC(__nv_bfloat16, q_tile);
@@ -240,8 +271,10 @@ template <int D, bool DROPPED> AUR_KERNEL(128) forward(aur_attention_call call, 
 template <int D, bool DROPPED> aur_status launch(aur_cuda *cuda, const char *who, const aur_attention_call &call)
 {
 	constexpr int rows = rows_of<D, DROPPED>;
-	return aur_attention_launch(cuda, who, forward<D, DROPPED>, call, rows, AUR_ATTENTION_THREADS,
-		sizeof(__nv_bfloat16) * (D + 8) * (rows + 4 * KEYS));
+	const size_t bytes = sizeof(__nv_bfloat16) * (D + 8) * (rows + 4 * KEYS);
+	AUR_TRY(aur_attention_allow(who, forward<D, DROPPED>, bytes));
+	return AUR_LAUNCH(who, (forward<D, DROPPED>), aur_attention_grid(call, rows), AUR_ATTENTION_THREADS, bytes,
+		cuda->stream, call, aur_attention_blocks(call, rows));
 }
 
 } // namespace

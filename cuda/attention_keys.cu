@@ -15,10 +15,13 @@
  * Reads K and V once, Q, d_out and the statistics once for each block of keys that they see (from the second-level
  * cache after the first); writes dK and dV: 12 D + 8 bytes a key and head of memory traffic. 4 T^2 D FLOPs a head.
  *
- * GPT-2 124M, B = 64, T = 1024: 206 GFLOP and 0.61 GB a layer. On an H100 the memory takes 0.18 ms; the products 0.34
- * ms at 600 TFLOP/s, as long as shared memory takes for them; an exponential a weight 0.11 ms, some nine other
- * instructions 0.13 ms: 0.65 to 0.8 ms in all. With dQ's kernel the backward pass takes 1.15 to 1.4 ms a layer, 260 to
- * 310 TFLOP/s of what it does, 185 to 220 of the five products that count. */
+ * GPT-2 124M, B = 64, T = 1024: 206 GFLOP and 0.61 GB a layer. On an H100 the memory takes 0.18 ms; the products
+ * 0.36 ms at 600 TFLOP/s; shared memory, Q and d_out twice for 16 keys, 0.45 ms and the limit; exponentials 0.11 ms;
+ * all instructions, sixteen a weight, 0.22 ms: 0.6 to 0.75 ms in all, 275 to 340 TFLOP/s. With dQ's kernel the backward
+ * pass takes 1.05 to 1.3 ms a layer, of which only five of seven products count: 200 to 245 TFLOP/s. Dropout adds
+ * twenty instructions a weight, 0.28 ms.
+ *
+ * Registers (nvcc 13.0, head 64, without and with dropout; none spills): 8.0 190, 206; 9.0 198, 206; 12.0 215, 231. */
 
 namespace
 {
@@ -82,16 +85,16 @@ AUR_DEVICE uint32_t draw(const aur_dropout_sequence &dropout, int columns, int f
 	return kept;
 }
 
-/* s [16 keys, 8 queries] becomes dropout(P)^T but for its scale, d_p dS^T / scale. `query` is the lane's first, stats
- * of it and the next; `kept` has the lane's four as bits 0, 1, 8, 9. */
-template <int D, bool DROPPED>
+/* s [16 keys, 8 queries] becomes dropout(P)^T but for its scale, d_p dS^T / scale. stats of the lane's two queries, of
+ * which `query` is the first; `kept` has its four weights as bits 0, 1, 8, 9. MASKED: some keys may not be seen. */
+template <int D, bool DROPPED, bool MASKED>
 AUR_DEVICE void differentiate(const gradient<D> &state, aur_mma_c &s, aur_mma_c &d_p, int query, const float4 &stats,
 	float kept_scale, uint32_t kept)
 {
 	AUR_UNROLL
 	for (int i = 0; i < 4; i++) {
 		const bool keep = !DROPPED || kept >> (i % 2 + i / 2 * 8) & 1u;
-		const bool seen = state.key + i / 2 * 8 <= query + i % 2;
+		const bool seen = !MASKED || state.key + i / 2 * 8 <= query + i % 2;
 		const float p = aur_exp2(fmaf(s.v[i], state.scale, -(i % 2 ? stats.z : stats.x)));
 		const float dropped = DROPPED ? d_p.v[i] * (keep ? kept_scale : 0.0f) : d_p.v[i];
 		const float d_s = p * (dropped - (i % 2 ? stats.w : stats.y));
@@ -101,7 +104,7 @@ AUR_DEVICE void differentiate(const gradient<D> &state, aur_mma_c &s, aur_mma_c 
 }
 
 /* 32 queries from `query` on, whose Q, d_out and statistics begin there. */
-template <int D, bool DROPPED>
+template <int D, bool DROPPED, bool MASKED>
 AUR_DEVICE void add_queries(gradient<D> &state, const aur_attention_call &call, const aur_dropout_sequence &dropout,
 	int query, const __nv_bfloat16 *q_rows, const __nv_bfloat16 *d_out_rows, const float2 *stats)
 {
@@ -113,7 +116,8 @@ AUR_DEVICE void add_queries(gradient<D> &state, const aur_attention_call &call, 
 	AUR_UNROLL
 	for (int n = 0; n < STEP / 8; n++) {
 		const float4 pair = *reinterpret_cast<const float4 *>(stats + 8 * n + mine);
-		differentiate<D, DROPPED>(state, s[0][n], d_p[0][n], query + 8 * n + mine, pair, dropout.scale, kept >> 2 * n);
+		differentiate<D, DROPPED, MASKED>(
+			state, s[0][n], d_p[0][n], query + 8 * n + mine, pair, DROPPED ? dropout.scale : 1.0f, kept >> 2 * n);
 	}
 	aur_attention_narrow(operand, s);
 	aur_attention_gather<D, 1>(state.d_v, operand, d_out_rows);
@@ -151,7 +155,9 @@ AUR_DEVICE void finish(const aur_attention_call &call, const aur_attention_place
 }
 
 /* The first blocks of keys are seen by the most queries and come first. */
-template <int D, bool DROPPED> AUR_KERNEL(128) keys_gradient(aur_attention_call call, int blocks)
+template <int D, bool DROPPED>
+AUR_KERNEL_RESIDENT(128, D == 32 ? 3 : 2)
+keys_gradient(aur_attention_call call, int blocks)
 {
 	constexpr int QUERIES = queries_of<D>, pitch = D + 8, stage = 2 * QUERIES * pitch;
 	AUR_SHARED(float2, stats, 2 * QUERIES);
@@ -181,12 +187,23 @@ template <int D, bool DROPPED> AUR_KERNEL(128) keys_gradient(aur_attention_call 
 			fill_queries<D>(call, place, query + QUERIES, tile + (turn ^ 1) * stage, stats + (turn ^ 1) * QUERIES);
 		for (int step = 0; step < QUERIES; step += STEP) {
 			const __nv_bfloat16 *rows = tile + turn * stage + step * pitch;
-			if (query + step + STEP > state.warp_key && query + step < call.queries)
-				add_queries<D, DROPPED>(
-					state, call, *dropout, query + step, rows, rows + QUERIES * pitch, stats + turn * QUERIES + step);
+			const __nv_bfloat16 *const d_out_rows = rows + QUERIES * pitch;
+			const float2 *const row_stats = stats + turn * QUERIES + step;
+			if (query + step >= state.warp_key + 15 && query + step < call.queries)
+				add_queries<D, DROPPED, false>(state, call, *dropout, query + step, rows, d_out_rows, row_stats);
+			else if (query + step + STEP > state.warp_key && query + step < call.queries)
+				add_queries<D, DROPPED, true>(state, call, *dropout, query + step, rows, d_out_rows, row_stats);
 		}
 	}
 	finish(call, place, state, DROPPED ? dropout->scale : 1.0f, k_tile + warp_row * pitch, v_tile + warp_row * pitch);
+}
+
+template <int D, bool DROPPED> aur_status launch(aur_cuda *cuda, const char *who, const aur_attention_call &call)
+{
+	const size_t bytes = sizeof(__nv_bfloat16) * (D + 8) * (2 * KEYS + 4 * queries_of<D>);
+	AUR_TRY(aur_attention_allow(who, keys_gradient<D, DROPPED>, bytes));
+	return AUR_LAUNCH(who, (keys_gradient<D, DROPPED>), aur_attention_grid(call, KEYS), AUR_ATTENTION_THREADS, bytes,
+		cuda->stream, call, aur_attention_blocks(call, KEYS));
 }
 
 } // namespace
@@ -195,8 +212,6 @@ aur_status aur_attention_keys_mma(aur_cuda *cuda, const char *who, const aur_att
 {
 	return aur_attention_for_size(call.size, [&](auto size) {
 		constexpr int d = decltype(size)::value;
-		const auto kernel = call.mask.state ? keys_gradient<d, true> : keys_gradient<d, false>;
-		return aur_attention_launch(cuda, who, kernel, call, KEYS, AUR_ATTENTION_THREADS,
-			sizeof(__nv_bfloat16) * (d + 8) * (2 * KEYS + 4 * queries_of<d>));
+		return call.mask.state ? launch<d, true>(cuda, who, call) : launch<d, false>(cuda, who, call);
 	});
 }

@@ -74,8 +74,11 @@ template <class T, int W, bool DROPPED> AUR_KERNEL(256) keys_gradient(aur_attent
 template <class T, int W, bool DROPPED>
 aur_status launch(aur_cuda *cuda, const char *who, const aur_attention_call &call)
 {
-	return aur_attention_launch(cuda, who, keys_gradient<T, W, DROPPED>, call, AUR_PLAIN_TILE, AUR_PLAIN_THREADS,
-		sizeof(float) * 2 * (aur_plain_floats<W> + aur_plain_weights_floats), aur_plain_chunks(call, W));
+	const size_t bytes = sizeof(float) * 2 * (aur_plain_floats<W> + aur_plain_weights_floats);
+	AUR_TRY(aur_attention_allow(who, keys_gradient<T, W, DROPPED>, bytes));
+	return AUR_LAUNCH(who, (keys_gradient<T, W, DROPPED>),
+		aur_attention_grid(call, AUR_PLAIN_TILE, aur_plain_chunks(call, W)), AUR_PLAIN_THREADS, bytes, cuda->stream,
+		call, aur_attention_blocks(call, AUR_PLAIN_TILE));
 }
 
 } // namespace

@@ -35,13 +35,16 @@ AUR_DEVICE void aur_attention_fill(
 		aur_attention_fill_slowly<D>(to, from, pitch, ROWS, filled, size);
 		return;
 	}
+	constexpr int at_once = D == 96 ? 8 : AUR_ATTENTION_THREADS / (D / 8), to_pitch = aur_attention_pitch<D>();
+	const int row = static_cast<int>(threadIdx.x) / (D / 8), d = static_cast<int>(threadIdx.x) % (D / 8) * 8;
+	if (row >= at_once)
+		return;
+	from += row * pitch + d;
+	to += row * to_pitch + d;
+	filled = d < size ? filled - row : 0;
 	AUR_UNROLL
-	for (int i = 0; i < ROWS * D / 8 / AUR_ATTENTION_THREADS; i++) {
-		const int piece = static_cast<int>(threadIdx.x) + i * AUR_ATTENTION_THREADS;
-		const int row = piece / (D / 8), d = piece % (D / 8) * 8;
-		const int valid = row < filled && d < size;
-		aur_copy_async<16>(to + row * aur_attention_pitch<D>() + d, valid ? from + row * pitch + d : from, valid);
-	}
+	for (int i = 0; i < ROWS; i += at_once)
+		aur_copy_async<16>(to + i * to_pitch, from + i * pitch, i < filled);
 }
 
 /* Rows of a head, as far as there are, from `first` on. */
@@ -59,10 +62,11 @@ AUR_DEVICE void aur_attention_operands(aur_mma_a (&a)[TILES][D / 16], const __nv
 {
 	constexpr int pitch = aur_attention_pitch<D>();
 	AUR_UNROLL
-	for (int m = 0; m < TILES; m++)
+	for (int m = 0; m < TILES; m++) {
 		AUR_UNROLL
-	for (int k = 0; k < D / 16; k++)
-		a[m][k] = aur_mma_a_at(rows + m * 16 * pitch + k * 16, pitch);
+		for (int k = 0; k < D / 16; k++)
+			a[m][k] = aur_mma_a_at(rows + m * 16 * pitch + k * 16, pitch);
+	}
 }
 
 /* s = a rows^T, for N times 8 rows of shared memory. */
@@ -72,19 +76,21 @@ AUR_DEVICE void aur_attention_scores(
 {
 	constexpr int pitch = aur_attention_pitch<D>();
 	AUR_UNROLL
-	for (int m = 0; m < TILES; m++)
+	for (int m = 0; m < TILES; m++) {
 		AUR_UNROLL
-	for (int n = 0; n < N; n++)
-		s[m][n] = {};
+		for (int n = 0; n < N; n++)
+			s[m][n] = {};
+	}
 	AUR_UNROLL
-	for (int k = 0; k < D / 16; k++)
+	for (int k = 0; k < D / 16; k++) {
 		AUR_UNROLL
-	for (int n = 0; n < N; n += 2) {
-		const aur_mma_b2 b = aur_mma_b2_of_rows(rows + n * 8 * pitch + k * 16, pitch);
-		AUR_UNROLL
-		for (int m = 0; m < TILES; m++) {
-			aur_mma(&s[m][n], &a[m][k], b.r[0], b.r[1]);
-			aur_mma(&s[m][n + 1], &a[m][k], b.r[2], b.r[3]);
+		for (int n = 0; n < N; n += 2) {
+			const aur_mma_b2 b = aur_mma_b2_of_rows(rows + n * 8 * pitch + k * 16, pitch);
+			AUR_UNROLL
+			for (int m = 0; m < TILES; m++) {
+				aur_mma(&s[m][n], &a[m][k], b.r[0], b.r[1]);
+				aur_mma(&s[m][n + 1], &a[m][k], b.r[2], b.r[3]);
+			}
 		}
 	}
 }
@@ -117,14 +123,15 @@ AUR_DEVICE void aur_attention_gather(
 {
 	constexpr int pitch = aur_attention_pitch<D>();
 	AUR_UNROLL
-	for (int k = 0; k < K; k++)
+	for (int k = 0; k < K; k++) {
 		AUR_UNROLL
-	for (int n = 0; n < D / 8; n += 2) {
-		const aur_mma_b2 b = aur_mma_b2_at(rows + k * 16 * pitch + n * 8, pitch);
-		AUR_UNROLL
-		for (int m = 0; m < TILES; m++) {
-			aur_mma(&y[m][n], &p[m][k], b.r[0], b.r[1]);
-			aur_mma(&y[m][n + 1], &p[m][k], b.r[2], b.r[3]);
+		for (int n = 0; n < D / 8; n += 2) {
+			const aur_mma_b2 b = aur_mma_b2_at(rows + k * 16 * pitch + n * 8, pitch);
+			AUR_UNROLL
+			for (int m = 0; m < TILES; m++) {
+				aur_mma(&y[m][n], &p[m][k], b.r[0], b.r[1]);
+				aur_mma(&y[m][n + 1], &p[m][k], b.r[2], b.r[3]);
+			}
 		}
 	}
 }
@@ -134,10 +141,11 @@ template <int TILES, int N>
 AUR_DEVICE void aur_attention_narrow(aur_mma_a (&p)[TILES][N / 2], const aur_mma_c (&s)[TILES][N])
 {
 	AUR_UNROLL
-	for (int m = 0; m < TILES; m++)
+	for (int m = 0; m < TILES; m++) {
 		AUR_UNROLL
-	for (int n = 0; n < N; n += 2)
-		p[m][n / 2] = aur_mma_a_of(&s[m][n], &s[m][n + 1]);
+		for (int n = 0; n < N; n += 2)
+			p[m][n / 2] = aur_mma_a_of(&s[m][n], &s[m][n + 1]);
+	}
 }
 
 /* 16 rows of a warp's sums times factor[0] (rows 0 to 7) or factor[1], into its own rows of a tile that it alone uses
@@ -148,12 +156,13 @@ AUR_DEVICE void aur_attention_store(const aur_mma_c (&y)[D / 8], const float (&f
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);
 	AUR_UNROLL
-	for (int n = 0; n < D / 8; n++)
+	for (int n = 0; n < D / 8; n++) {
 		AUR_UNROLL
-	for (int i = 0; i < 2; i++) {
-		const uint32_t pair = aur_mma_narrow(y[n].v[2 * i] * factor[i], y[n].v[2 * i + 1] * factor[i]);
-		memcpy(static_cast<void *>(tile + (lane / 4 + 8 * i) * aur_attention_pitch<D>() + n * 8 + lane % 4 * 2), &pair,
-			sizeof pair);
+		for (int i = 0; i < 2; i++) {
+			const uint32_t pair = aur_mma_narrow(y[n].v[2 * i] * factor[i], y[n].v[2 * i + 1] * factor[i]);
+			memcpy(static_cast<void *>(tile + (lane / 4 + 8 * i) * aur_attention_pitch<D>() + n * 8 + lane % 4 * 2),
+				&pair, sizeof pair);
+		}
 	}
 	__syncwarp();
 	for (int piece = lane; piece < 16 * D / 8; piece += 32) {

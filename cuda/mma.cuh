@@ -4,21 +4,27 @@
 /* The tensor cores' product of a warp, and what feeds it, for compute capability 8.0 and later.
  *
  *   aur_mma             c [16,8] fp32 += a [16,16] bf16 times b [16,8] bf16
- *   aur_load_matrices   four 8 x 8 matrices of bf16 from shared memory into a warp's registers, or their transposes
- *   aur_copy_async      global to shared memory without a detour through registers
+ *   aur_load_matrices   four 8 x 8 matrices of bf16 from shared memory into a warp's registers
+ *   aur_copy_async      4, 8 or 16 bytes from global to shared memory without a detour through registers
+ *   aur_exp2            2^x with an error of 2 units in the last place; results below 2^-126 are zero
+ *
+ * A warp calls the first two with all of its lanes. Register i of a loading lane gets two neighbours of matrix i, whose
+ * rows, of 16 bytes, lanes 8i to 8i + 7 name; aur_load_matrices_transposed: two of its transpose. What aur_copy_async
+ * copies (zeros, and nothing is read, where not valid; both addresses are multiples of its BYTES) is there when the
+ * thread has passed aur_copy_async_wait, and seen by others after a barrier.
  *
  * Each number of a, b and c lies in one register of one lane (PTX ISA, "Matrix Fragments for mma.m16n8k16 with
- * floating point type"). With g = lane / 4 and t = lane % 4, a register of two bf16 holding the lower index below:
+ * floating point type"). With g = lane / 4 and t = lane % 4, the lower of two bf16 in the lower half of a register:
  *
- *   a[0] row g,     columns 2t, 2t+1          b[0] rows 2t, 2t+1,   column g         c[0], c[1] row g,     columns 2t,
- * 2t+1 a[1] row g + 8, columns 2t, 2t+1          b[1] rows 2t+8, 2t+9, column g         c[2], c[3] row g + 8, columns
- * 2t, 2t+1 a[2] row g,     columns 2t+8, 2t+9 a[3] row g + 8, columns 2t+8, 2t+9
+ *   register   row     columns            register   rows         column
+ *   a[0]       g       2t, 2t+1           b[0]       2t, 2t+1     g
+ *   a[1]       g + 8   2t, 2t+1           b[1]       2t+8, 2t+9   g
+ *   a[2]       g       2t+8, 2t+9
+ *   a[3]       g + 8   2t+8, 2t+9         c[0], c[1] are of row g, c[2], c[3] of row g + 8, columns 2t, 2t+1
  *
  * So c of two products side by side, narrowed to bf16, is an operand a: a[0] = c0[0..1], a[1] = c0[2..3],
  * a[2] = c1[0..1], a[3] = c1[2..3]. Under the emulator each wrapper is a meeting of the warp that follows this table to
  * the letter, and sums in the order of the columns of a; the order of the hardware's sums is not documented.
- *
- * A warp calls aur_mma and aur_load_matrices with all of its lanes.
  */
 
 #include "launch.cuh"
@@ -168,7 +174,7 @@ AUR_DEVICE void aur_load_matrices(uint32_t r[4], const __nv_bfloat16 *row)
 {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
 				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-				 : "r"((uint32_t)__cvta_generic_to_shared(row))
+				 : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))
 				 : "memory");
 }
 
@@ -176,14 +182,14 @@ AUR_DEVICE void aur_load_matrices_transposed(uint32_t r[4], const __nv_bfloat16 
 {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
 				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-				 : "r"((uint32_t)__cvta_generic_to_shared(row))
+				 : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))
 				 : "memory");
 }
 
 /* 16 bytes go past the first-level cache, which would gain nothing from them; 4 and 8 have to go through it. */
 template <int BYTES> AUR_DEVICE void aur_copy_async(void *shared, const void *global, int valid)
 {
-	const uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
+	const uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 	const int bytes = valid ? BYTES : 0;
 	if (BYTES == 16)
 		asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
@@ -197,13 +203,11 @@ AUR_DEVICE void aur_copy_async_commit(void)
 	asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-/* Waits for all copies of this thread; a barrier makes those of the others visible. */
 AUR_DEVICE void aur_copy_async_wait(void)
 {
 	asm volatile("cp.async.wait_all;" ::: "memory");
 }
 
-/* 2^x with an error of 2 units in the last place; results below 2^-126 are zero. */
 AUR_DEVICE float aur_exp2(float x)
 {
 	float y;
@@ -212,9 +216,6 @@ AUR_DEVICE float aur_exp2(float x)
 }
 
 #endif
-
-/* BYTES (4, 8 or 16, both addresses multiples of it) from global to shared memory; zeros, and nothing is read, where
- * not valid. Done only when aur_copy_async_wait and then a barrier are passed. */
 
 /* Two numbers as a register of a or b. */
 AUR_DEVICE uint32_t aur_mma_narrow(float low, float high)
@@ -233,11 +234,11 @@ AUR_DEVICE struct aur_mma_a aur_mma_a_of(const struct aur_mma_c *left, const str
 	return a;
 }
 
-/* An a from 16 rows of shared memory, `pitch` numbers apart; pitch a multiple of 8, for no conflicts of banks an odd
- * one. */
+/* An a from 16 rows of shared memory, `pitch` numbers apart: a multiple of 8, and an odd one where no two rows are to
+ * meet in a bank. */
 AUR_DEVICE struct aur_mma_a aur_mma_a_at(const __nv_bfloat16 *rows, int pitch)
 {
-	const int lane = (int)(threadIdx.x % 32);
+	const int lane = static_cast<int>(threadIdx.x % 32);
 	struct aur_mma_a a;
 	aur_load_matrices(a.r, rows + lane % 16 * pitch + lane / 16 * 8);
 	return a;
@@ -246,7 +247,7 @@ AUR_DEVICE struct aur_mma_a aur_mma_a_at(const __nv_bfloat16 *rows, int pitch)
 /* Two b, of columns 0..7 and 8..15, from memory that holds b's columns as its rows: [16 columns][pitch]. */
 AUR_DEVICE struct aur_mma_b2 aur_mma_b2_of_rows(const __nv_bfloat16 *rows, int pitch)
 {
-	const int lane = (int)(threadIdx.x % 32);
+	const int lane = static_cast<int>(threadIdx.x % 32);
 	struct aur_mma_b2 b;
 	aur_load_matrices(b.r, rows + (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 8);
 	return b;
@@ -255,7 +256,7 @@ AUR_DEVICE struct aur_mma_b2 aur_mma_b2_of_rows(const __nv_bfloat16 *rows, int p
 /* The same from memory that holds b as it is: [16 rows][pitch]. */
 AUR_DEVICE struct aur_mma_b2 aur_mma_b2_at(const __nv_bfloat16 *rows, int pitch)
 {
-	const int lane = (int)(threadIdx.x % 32);
+	const int lane = static_cast<int>(threadIdx.x % 32);
 	struct aur_mma_b2 b;
 	aur_load_matrices_transposed(b.r, rows + lane % 16 * pitch + lane / 16 * 8);
 	return b;
