@@ -177,6 +177,8 @@ static aur_status open_cuda(struct aur_backend **backend)
 	cuda->base.streams = &aur_cuda_streams;
 	cuda->base.name = "cuda";
 	cuda->base.fast_bf16 = 1;
+	cuda->base.fast_tf32 = 1;
+	cuda->base.deterministic = 1;
 	cuda->base.private_data = cuda;
 	const aur_status status = open_device(cuda);
 	if (status != AUR_OK) {

@@ -37,7 +37,6 @@ struct aur_cuda {
 	void *cublas_workspace; /* owned, device, AUR_CUBLAS_WORKSPACE bytes */
 	struct aur_cuda_products *products;
 	struct aur_cuda_staging *staging;
-	int tf32; /* fp32 operands of products are rounded to TF32; part of what an algorithm is chosen for */
 };
 
 /* What a kernel can find wrong with numbers that the host has not seen. A kernel that finds it writes the code to

@@ -203,7 +203,9 @@ static aur_status open_sampling(struct aur_run *run)
 static aur_status open_backend(struct aur_run *run)
 {
 	aur_backend_use_device(run->comm->rank_on_node);
-	return aur_backend_open(backend_name(&run->config), &run->backend);
+	AUR_TRY(aur_backend_open(backend_name(&run->config), &run->backend));
+	aur_precision_tell(&run->config, run->backend);
+	return AUR_OK;
 }
 
 /* Each phase ends in an agreement, so that all ranks leave together. */

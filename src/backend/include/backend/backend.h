@@ -298,6 +298,13 @@ struct aur_backend {
 	char device_id[32]; /* which of its node's devices, as all programs on it name it: the PCI address */
 	int host_memory;    /* 1 when its pointers may be read by the host */
 	int fast_bf16;      /* 1 when it has instructions for products of bf16; without them they work, only slower */
+	int fast_tf32;      /* 1 when products of fp32 may round their operands to TF32, which is faster */
+	/* Set by its owner between opening and reserve(). */
+	int tf32;          /* 1: they do; 0, as it is opened. Only where fast_tf32 is 1 */
+	int deterministic; /* 1, as it is opened: equal inputs give equal bits; 0: they need not, where that is faster */
+	/* What computes attention, where that is chosen: set by reserve(). A library ("cuDNN 9.19.0"), or "own kernels: "
+	 * and why; empty where there is one way only. Bits depend on it. */
+	char attention[96];
 	void *private_data; /* the implementation's */
 };
 
