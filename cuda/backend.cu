@@ -1,3 +1,4 @@
+#include "attention_choice.cuh"
 #include "memory.cuh"
 
 extern "C" {
@@ -104,6 +105,7 @@ static aur_status take_resources(struct aur_cuda *cuda)
 static void give_back_resources(struct aur_cuda *cuda)
 {
 	(void)cudaStreamSynchronize(cuda->stream);
+	aur_attention_forget(cuda);
 	aur_cuda_products_destroy(cuda);
 	if (cuda->cublas)
 		(void)cublasLtDestroy(cuda->cublas);

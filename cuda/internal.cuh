@@ -22,6 +22,7 @@ enum { AUR_CUBLAS_WORKSPACE = 32 << 20 };
 
 struct aur_cuda_products; /* product.cu: descriptors and algorithms by shape */
 struct aur_cuda_staging;  /* memory.cuh: pinned memory */
+struct aur_cudnn_attention;
 
 struct aur_cuda {
 	struct aur_backend base; /* first, so that the handle is this struct */
@@ -37,6 +38,9 @@ struct aur_cuda {
 	void *cublas_workspace; /* owned, device, AUR_CUBLAS_WORKSPACE bytes */
 	struct aur_cuda_products *products;
 	struct aur_cuda_staging *staging;
+	struct aur_cudnn_attention *cudnn; /* owned, attention_choice.cu; NULL: not asked for, or not there */
+	int cudnn_deterministic;           /* what it was opened for */
+	int cudnn_serves; /* 1: its attention gave what the own kernels give, and computes the shape of `limits` */
 };
 
 /* What a kernel can find wrong with numbers that the host has not seen. A kernel that finds it writes the code to

@@ -58,6 +58,7 @@ struct aur_backend_limits {
 	int64_t parameters;         /* elements of the largest flat arena */
 	enum aur_dtype activations; /* AUR_F32 or AUR_BF16 */
 	int training;               /* 0: no backward pass will be asked for */
+	int attention_dropout;      /* 1: training drops weights of attention */
 	int count_only;             /* 1: reserve() only says how many bytes it would take */
 };
 
