@@ -177,6 +177,7 @@ static aur_status open_cuda(struct aur_backend **backend)
 		return aur_fail(AUR_MEMORY, "cuda: no memory for the backend (%zu bytes)", sizeof *cuda);
 	cuda->base.ops = &operations;
 	cuda->base.streams = &aur_cuda_streams;
+	cuda->base.choices = &aur_cuda_choices;
 	cuda->base.name = "cuda";
 	cuda->base.fast_bf16 = 1;
 	cuda->base.fast_tf32 = 1;

@@ -55,6 +55,9 @@ static inline struct aur_cuda *aur_cuda_of(struct aur_backend *backend)
 /* streams.cu: what `streams` of the backend is. */
 extern const struct aur_backend_streams aur_cuda_streams;
 
+/* product_text.cu: what `choices` is. */
+extern const struct aur_backend_choices aur_cuda_choices;
+
 /* error.cu: AUR_OK, or the device's error with CUDA's own text, `who: ...`; AUR_MEMORY when memory ran out, else
  * AUR_DEVICE. */
 aur_status aur_cuda_check(cudaError_t error, const char *who);

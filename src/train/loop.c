@@ -229,6 +229,7 @@ static aur_status train(struct aur_run *run)
 		return aur_comm_agree(run->comm, end_at_once(run));
 	AUR_TRY(aur_comm_agree(run->comm, open_log(run)));
 	AUR_TRY(measure_again(run));
+	AUR_TRY(aur_run_settle_choices(run));
 	/* Of synthetic tokens nothing can be learned: their curve needs no beginning. */
 	if (run->trainer->step == 0 && !aur_dataset_is_synthetic(run->dataset))
 		AUR_TRY(aur_run_evaluate(run));

@@ -290,9 +290,23 @@ struct aur_backend_streams {
 		struct aur_backend *backend, struct aur_stream *stream, void *to, const void *from, size_t bytes);
 };
 
+/* Which of a library's algorithms computes which shape, as text, so that all ranks and a resumed run take the same: the
+ * library offers several, which differ in speed and in bits. */
+struct aur_backend_choices {
+	/* The choices made so far. The caller frees *text. AUR_MEMORY. */
+	aur_status (*write)(struct aur_backend *backend, char **text);
+	/* Takes them over; shapes that are not among them are chosen as they come. Fails with AUR_INPUT when the text is
+	 * damaged or of another device or version of the library. */
+	aur_status (*read)(struct aur_backend *backend, const char *text);
+	/* 1, as it is opened: a shape that first comes is timed, in memory and on the stream of its operation, and two
+	 * processes may choose differently. 0: the library's first suggestion, the same wherever device and version are. */
+	void (*measure)(struct aur_backend *backend, int measure);
+};
+
 struct aur_backend {
 	const struct aur_backend_ops *ops;
 	const struct aur_backend_streams *streams; /* NULL where memory is the host's and nothing is asynchronous */
+	const struct aur_backend_choices *choices; /* NULL where nothing is chosen */
 	const char *name;                          /* "cpu" */
 	char variant[96];   /* what bits depend on, "avx512bf16": the instruction set the operations are compiled for */
 	char device[96];    /* the device's model, "NVIDIA H200"; empty: the host's processor */
