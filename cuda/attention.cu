@@ -1,5 +1,7 @@
 #include "attention.cuh"
 
+#include "attention_cudnn.cuh"
+
 /* Which kernels an operation's shape is given to (attention.cuh lists them). The functions of the table are the place
  * where a library's attention is tried first; those that end in _tiled always work. */
 
@@ -78,14 +80,32 @@ aur_status aur_attention_backward_tiled(aur_cuda *cuda, const aur_attention_back
 	return aur_attention_keys_plain(cuda, who, call, op->qkv.dtype);
 }
 
+/* cuDNN computes the shape it was compared for (attention_choice.cu), and no other: which sequences share a call does
+ * not depend on ranks, so bits do not either. */
+template <class Op> static int is_for_cudnn(const aur_cuda *cuda, const Op *op)
+{
+	const struct aur_backend_limits *limits = &cuda->limits;
+	return cuda->cudnn_serves && op->out.dtype == AUR_BF16 && op->dropout.p <= 0.0f && op->batch == limits->batch &&
+		   op->positions == limits->positions && op->n_head == limits->heads && aur_columns(&op->out) == limits->width;
+}
+
 aur_status aur_attention_forward_cuda(struct aur_backend *backend, const struct aur_attention_forward *op)
 {
+	struct aur_cuda *cuda = aur_cuda_of(backend);
+	int served = 0;
 	AUR_TRY(aur_check_attention_forward(op));
-	return aur_attention_forward_tiled(aur_cuda_of(backend), op);
+	if (is_for_cudnn(cuda, op) && aur_all_aligned(static_cast<char *>(op->qkv.data), static_cast<char *>(op->out.data)))
+		AUR_TRY(aur_cudnn_attention_forward(cuda->cudnn, op, &served));
+	return served ? AUR_OK : aur_attention_forward_tiled(cuda, op);
 }
 
 aur_status aur_attention_backward_cuda(struct aur_backend *backend, const struct aur_attention_backward *op)
 {
+	struct aur_cuda *cuda = aur_cuda_of(backend);
+	int served = 0;
 	AUR_TRY(aur_check_attention_backward(op));
-	return aur_attention_backward_tiled(aur_cuda_of(backend), op);
+	if (is_for_cudnn(cuda, op) && aur_all_aligned(static_cast<char *>(op->qkv.data), static_cast<char *>(op->out.data),
+									  static_cast<char *>(op->d_out.data), static_cast<char *>(op->d_qkv.data)))
+		AUR_TRY(aur_cudnn_attention_backward(cuda->cudnn, op, &served));
+	return served ? AUR_OK : aur_attention_backward_tiled(cuda, op);
 }

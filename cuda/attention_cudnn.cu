@@ -85,19 +85,27 @@ void aur_cudnn_attention_destroy(struct aur_cudnn_attention **attention)
 	*attention = NULL;
 }
 
+void aur_cudnn_attention_name(char *name, size_t bytes)
+{
+	const size_t version = cudnnGetVersion();
+	snprintf(name, bytes, "cuDNN %zu.%zu.%zu", version / 10000, version / 100 % 100, version % 100);
+}
+
 static int64_t round_up(int64_t n, int64_t unit)
 {
 	return (n + unit - 1) / unit * unit;
 }
 
 /* The most sequences, dividing the batch, whose gradients of scores fit; 0 when not even one's do. cuDNN pads them to
- * whole tiles. */
+ * whole tiles. Its operands begin at multiples of 16 bytes, so each slice's log-sum-exps must: four fp32. */
 static int64_t slice_of(const struct aur_cudnn_attention_shape *shape)
 {
 	const int64_t bytes = shape->n_head * round_up(shape->positions, 64) * round_up(shape->positions, 128) * 2;
-	for (int64_t slice = shape->batch; slice > 0; slice--)
-		if (shape->batch % slice == 0 && slice * bytes <= most_score_bytes)
+	for (int64_t slice = shape->batch; slice > 0; slice--) {
+		const int aligned = slice == shape->batch || slice * shape->positions * shape->n_head % 4 == 0;
+		if (shape->batch % slice == 0 && slice * bytes <= most_score_bytes && aligned)
 			return slice;
+	}
 	return 0;
 }
 

@@ -23,6 +23,9 @@ aur_status aur_cudnn_attention_create(
 	struct aur_cuda *cuda, int deterministic, struct aur_cudnn_attention **attention, char *why, size_t bytes);
 void aur_cudnn_attention_destroy(struct aur_cudnn_attention **attention);
 
+/* "cuDNN 9.19.0", once it is open. */
+void aur_cudnn_attention_name(char *name, size_t bytes);
+
 /* 1 when this shape is served, forward and, with `training`, backward; *scratch_bytes is then what both need at most.
  */
 int aur_cudnn_attention_prepare(struct aur_cudnn_attention *attention, int64_t batch, int64_t positions, int64_t n_head,
@@ -49,6 +52,11 @@ static inline aur_status aur_cudnn_attention_create(
 
 static inline void aur_cudnn_attention_destroy(struct aur_cudnn_attention **)
 {
+}
+
+static inline void aur_cudnn_attention_name(char *name, size_t)
+{
+	name[0] = '\0';
 }
 
 static inline int aur_cudnn_attention_prepare(

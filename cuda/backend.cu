@@ -1,3 +1,4 @@
+#include "attention_choice.cuh"
 #include "memory.cuh"
 
 extern "C" {
@@ -104,6 +105,7 @@ static aur_status take_resources(struct aur_cuda *cuda)
 static void give_back_resources(struct aur_cuda *cuda)
 {
 	(void)cudaStreamSynchronize(cuda->stream);
+	aur_attention_forget(cuda);
 	aur_cuda_products_destroy(cuda);
 	if (cuda->cublas)
 		(void)cublasLtDestroy(cuda->cublas);
@@ -175,8 +177,11 @@ static aur_status open_cuda(struct aur_backend **backend)
 		return aur_fail(AUR_MEMORY, "cuda: no memory for the backend (%zu bytes)", sizeof *cuda);
 	cuda->base.ops = &operations;
 	cuda->base.streams = &aur_cuda_streams;
+	cuda->base.choices = &aur_cuda_choices;
 	cuda->base.name = "cuda";
 	cuda->base.fast_bf16 = 1;
+	cuda->base.fast_tf32 = 1;
+	cuda->base.deterministic = 1;
 	cuda->base.private_data = cuda;
 	const aur_status status = open_device(cuda);
 	if (status != AUR_OK) {

@@ -22,6 +22,7 @@ enum { AUR_CUBLAS_WORKSPACE = 32 << 20 };
 
 struct aur_cuda_products; /* product.cu: descriptors and algorithms by shape */
 struct aur_cuda_staging;  /* memory.cuh: pinned memory */
+struct aur_cudnn_attention;
 
 struct aur_cuda {
 	struct aur_backend base; /* first, so that the handle is this struct */
@@ -37,7 +38,9 @@ struct aur_cuda {
 	void *cublas_workspace; /* owned, device, AUR_CUBLAS_WORKSPACE bytes */
 	struct aur_cuda_products *products;
 	struct aur_cuda_staging *staging;
-	int tf32; /* fp32 operands of products are rounded to TF32; part of what an algorithm is chosen for */
+	struct aur_cudnn_attention *cudnn; /* owned, attention_choice.cu; NULL: not asked for, or not there */
+	int cudnn_deterministic;           /* what it was opened for */
+	int cudnn_serves; /* 1: its attention gave what the own kernels give, and computes the shape of `limits` */
 };
 
 /* What a kernel can find wrong with numbers that the host has not seen. A kernel that finds it writes the code to
@@ -51,6 +54,9 @@ static inline struct aur_cuda *aur_cuda_of(struct aur_backend *backend)
 
 /* streams.cu: what `streams` of the backend is. */
 extern const struct aur_backend_streams aur_cuda_streams;
+
+/* product_text.cu: what `choices` is. */
+extern const struct aur_backend_choices aur_cuda_choices;
 
 /* error.cu: AUR_OK, or the device's error with CUDA's own text, `who: ...`; AUR_MEMORY when memory ran out, else
  * AUR_DEVICE. */

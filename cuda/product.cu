@@ -31,7 +31,7 @@ static struct aur_product_key key_of(const struct aur_cuda *cuda, const struct a
 	key.c_type = product->c_type;
 	key.accumulate = product->accumulate != 0;
 	key.bias = product->bias ? alignment_of(product->bias) : 0;
-	key.tf32 = product->type == AUR_F32 && cuda->tf32;
+	key.tf32 = product->type == AUR_F32 && cuda->base.tf32;
 	key.align_a = alignment_of(product->a);
 	key.align_b = alignment_of(product->b);
 	key.align_c = alignment_of(product->c);

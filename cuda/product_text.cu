@@ -188,3 +188,14 @@ void aur_cuda_choices_measure(struct aur_backend *backend, int measure)
 {
 	aur_cuda_of(backend)->products->measure = measure != 0;
 }
+
+static constexpr struct aur_backend_choices table_of_choices()
+{
+	struct aur_backend_choices table = {};
+	table.write = aur_cuda_choices_write;
+	table.read = aur_cuda_choices_read;
+	table.measure = aur_cuda_choices_measure;
+	return table;
+}
+
+constexpr struct aur_backend_choices aur_cuda_choices = table_of_choices();

@@ -1,3 +1,4 @@
+#include "attention_choice.cuh"
 #include "memory.cuh"
 
 #include <algorithm>
@@ -27,16 +28,34 @@ static aur_status take_scratch(struct aur_cuda *cuda, size_t bytes)
 	return AUR_OK;
 }
 
+/* A library's attention that takes more than there is gives way to the own kernels. */
+static aur_status reserve(struct aur_cuda *cuda, const struct aur_backend_limits *limits,
+	struct aur_attention_plan *plan, size_t own, size_t *scratch)
+{
+	cuda->limits = *limits;
+	aur_status status = take_scratch(cuda, *scratch);
+	if (status == AUR_MEMORY && *scratch > own) {
+		aur_error_clear();
+		aur_attention_give_up(plan, "there is no memory for it");
+		*scratch = own;
+		status = take_scratch(cuda, own);
+	}
+	AUR_TRY(status);
+	return aur_attention_choose(cuda, plan);
+}
+
 aur_status aur_cuda_reserve(struct aur_backend *backend, const struct aur_backend_limits *limits, size_t *bytes)
 {
 	struct aur_cuda *cuda = aur_cuda_of(backend);
-	const size_t scratch = largest_scratch(limits);
+	const size_t own = largest_scratch(limits);
+	struct aur_attention_plan plan;
+	aur_attention_plan_for(cuda, limits, &plan);
+	size_t scratch = std::max(own, plan.scratch_bytes);
+	if (!limits->count_only)
+		AUR_TRY(reserve(cuda, limits, &plan, own, &scratch));
 	if (bytes)
 		*bytes = scratch + AUR_CUBLAS_WORKSPACE;
-	if (limits->count_only)
-		return AUR_OK;
-	cuda->limits = *limits;
-	return take_scratch(cuda, scratch);
+	return AUR_OK;
 }
 
 aur_status aur_cuda_check_scratch(const struct aur_cuda *cuda, const char *who, size_t bytes)

@@ -17,7 +17,8 @@ static const char *const aur_checkpoint_groups[AUR_CHECKPOINT_PARTS] = {"/params
 aur_status aur_h5_put_history(struct aur_h5 *file, const struct aur_history *history);
 aur_status aur_h5_get_history(struct aur_h5 *file, struct aur_history *history);
 
-/* The attributes of / and /meta, and /meta/config. The reader's `meta` must be zeroed; the caller clears it. */
+/* The attributes of / and /meta, /meta/config and /meta/choices. The reader's `meta` must be zeroed; the caller clears
+ * it. */
 aur_status aur_h5_put_meta(struct aur_h5 *file, const struct aur_checkpoint_meta *meta);
 aur_status aur_h5_get_meta(struct aur_h5 *file, struct aur_checkpoint_meta *meta);
 

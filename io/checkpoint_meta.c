@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char group[] = "/meta";
+static const char group[] = "/meta", choices[] = "/meta/choices";
 
 /* One row a field: what is written is what is read. */
 struct field {
@@ -78,6 +78,7 @@ void aur_checkpoint_meta_clear(struct aur_checkpoint_meta *meta)
 	if (!meta)
 		return;
 	free(meta->config);
+	free(meta->choices);
 	*meta = (struct aur_checkpoint_meta){0};
 }
 
@@ -89,7 +90,8 @@ aur_status aur_h5_put_meta(struct aur_h5 *file, const struct aur_checkpoint_meta
 	AUR_TRY(aur_h5_group(file, group));
 	for (int i = 0; i < FIELDS; i++)
 		AUR_TRY(put_field(file, &fields[i], (const char *)meta + fields[i].offset));
-	return aur_h5_put_long_text(file, "/meta/config", meta->config ? meta->config : "");
+	AUR_TRY(aur_h5_put_long_text(file, "/meta/config", meta->config ? meta->config : ""));
+	return meta->choices ? aur_h5_put_long_text(file, choices, meta->choices) : AUR_OK;
 }
 
 aur_status aur_h5_get_meta(struct aur_h5 *file, struct aur_checkpoint_meta *meta)
@@ -101,5 +103,6 @@ aur_status aur_h5_get_meta(struct aur_h5 *file, struct aur_checkpoint_meta *meta
 		return aur_h5_damaged(file, group, "kind is \"%s\", neither checkpoint nor model", meta->kind);
 	if (meta->step < 0 || meta->samples < 0 || meta->updates < 0 || meta->skipped < 0)
 		return aur_h5_damaged(file, group, "step, samples, updates or skipped is negative");
-	return aur_h5_get_long_text(file, "/meta/config", &meta->config);
+	AUR_TRY(aur_h5_get_long_text(file, "/meta/config", &meta->config));
+	return aur_h5_has(file, choices) ? aur_h5_get_long_text(file, choices, &meta->choices) : AUR_OK;
 }

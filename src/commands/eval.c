@@ -114,6 +114,7 @@ static aur_status round_weights(struct session *session)
 	struct aur_backend *backend = session->loaded.backend;
 	const int64_t count = aur_model_parameters(session->loaded.file.model)->count;
 	session->compute = aur_precision_of(&session->loaded.file.config, backend);
+	aur_precision_tell(&session->loaded.file.config, backend);
 	aur_precision_say(&session->loaded.file.config, backend);
 	if (session->compute == AUR_F32)
 		return AUR_OK;

@@ -66,8 +66,9 @@ static aur_status write_model(struct aur_model_file *file, const char *out)
 {
 	const struct aur_history none = {0};
 	struct aur_checkpoint_writer *writer = NULL;
-	/* A copy whose one owned string stays the checkpoint's. */
+	/* A copy whose owned strings stay the checkpoint's. How a training computed is of no use to a model. */
 	struct aur_checkpoint_meta meta = *aur_checkpoint_meta_of(file->checkpoint);
+	meta.choices = NULL;
 	snprintf(meta.kind, sizeof meta.kind, "model");
 	snprintf(meta.program, sizeof meta.program, "%s %s", AUR_VERSION, AUR_COMMIT);
 	aur_clock_text(meta.created, sizeof meta.created);

@@ -118,6 +118,7 @@ static aur_status open_plan(struct plan *plan, const struct aur_options *options
 	AUR_TRY(aur_model_create(&plan->model_config, &plan->model));
 	share_machine(plan);
 	AUR_TRY(aur_backend_open(aur_precision_backend(&plan->config), &plan->backend));
+	aur_precision_tell(&plan->config, plan->backend);
 	plan->compute = aur_precision_of(&plan->config, plan->backend);
 	aur_precision_say(&plan->config, plan->backend);
 	AUR_TRY(measure(plan));
@@ -137,7 +138,7 @@ static void describe_model(struct plan *plan)
 	aur_describe_integer(section, "ranks_on_this_machine", plan->ranks_here);
 	aur_describe_integer(section, "threads_a_rank", plan->threads);
 	aur_describe_text(section, "backend", plan->backend->variant);
-	aur_describe_text(section, "precision", aur_dtype_name(plan->compute));
+	aur_describe_text(section, "precision", aur_precision_name(&plan->config, plan->backend));
 }
 
 /* ---- memory ---- */
@@ -282,6 +283,7 @@ static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, j
 		.config = &plan->model_config,
 		.backend = plan->backend->name,
 		.compute = plan->compute,
+		.tf32 = plan->backend->tf32,
 		.batch = micro,
 		.positions = plan->config.model.block_size,
 		.free_bytes = plan->machine.free_bytes,

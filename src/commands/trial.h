@@ -19,6 +19,7 @@ struct aur_trial_options {
 	const struct aur_model_config *config; /* borrowed */
 	const char *backend;                   /* its name */
 	enum aur_dtype compute;
+	int tf32; /* products of fp32 round to it */
 	int64_t batch, positions;
 	int64_t free_bytes; /* it may take */
 	int lanes;          /* so many at once, as lanes of a training run, which share the threads set */

@@ -118,7 +118,8 @@ static aur_status open_cpu(struct aur_backend **backend)
 	struct aur_cpu *cpu = calloc(1, sizeof *cpu);
 	if (!cpu)
 		return aur_fail(AUR_MEMORY, "cpu: no memory for the backend (%zu bytes)", sizeof *cpu);
-	cpu->base = (struct aur_backend){.ops = variant->ops, .name = "cpu", .host_memory = 1, .private_data = cpu};
+	cpu->base = (struct aur_backend){
+		.ops = variant->ops, .name = "cpu", .host_memory = 1, .deterministic = 1, .private_data = cpu};
 	snprintf(cpu->base.variant, sizeof cpu->base.variant, "%s", variant->name);
 	cpu->base.fast_bf16 = variant->multiplies_bf16;
 	const aur_status status = aur_cpu_take_rooms(cpu);

@@ -224,6 +224,7 @@ static void gpt_limits(const struct aur_model *model, struct aur_backend_limits 
 	limits->width = model->config.n_embd;
 	limits->heads = model->config.n_head;
 	limits->mlp_width = model->config.mlp_width;
+	limits->attention_dropout = model->config.dropout > 0;
 }
 
 static aur_status prepare_gpt(struct aur_workspace *workspace)

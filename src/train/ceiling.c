@@ -76,8 +76,10 @@ aur_status aur_ceiling_open(const struct aur_backend *like, enum aur_dtype dtype
 	if (!*ceiling)
 		return aur_fail(AUR_MEMORY, "a measurement: no memory");
 	aur_status status = aur_backend_open(like->name, &(*ceiling)->backend);
-	if (status == AUR_OK)
+	if (status == AUR_OK) {
+		(*ceiling)->backend->tf32 = like->tf32;
 		status = open_matrices(*ceiling, dtype);
+	}
 	if (status != AUR_OK)
 		aur_ceiling_close(ceiling);
 	return status;

@@ -40,7 +40,7 @@ static aur_status open_log(struct aur_run *run)
 	AUR_TRY(write_config(run));
 	AUR_TRY(aur_run_path(run->options->run, "log.jsonl", path, sizeof path));
 	AUR_TRY(aur_metrics_open(path, &run->metrics));
-	const char *precision = aur_dtype_name(run->trainer->compute);
+	const char *precision = aur_precision_name(&run->config, run->backend);
 	char lanes[32] = "";
 	if (run->trainer->n_lanes > 1)
 		snprintf(lanes, sizeof lanes, " in %d lanes", run->trainer->n_lanes);
@@ -229,6 +229,7 @@ static aur_status train(struct aur_run *run)
 		return aur_comm_agree(run->comm, end_at_once(run));
 	AUR_TRY(aur_comm_agree(run->comm, open_log(run)));
 	AUR_TRY(measure_again(run));
+	AUR_TRY(aur_run_settle_choices(run));
 	/* Of synthetic tokens nothing can be learned: their curve needs no beginning. */
 	if (run->trainer->step == 0 && !aur_dataset_is_synthetic(run->dataset))
 		AUR_TRY(aur_run_evaluate(run));

@@ -259,6 +259,8 @@ static aur_status resume_from(struct aur_run *run, const struct start *start)
 	aur_status status = aur_checkpoint_open(start->path, &checkpoint);
 	if (status == AUR_OK)
 		status = check_resume(run, checkpoint);
+	if (status == AUR_OK && run->comm->rank == 0)
+		status = aur_run_restore_choices(run, checkpoint);
 	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, status));
 	AUR_TRY_CLEANUP(aur_state_load(run->trainer, checkpoint));
 	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, take_over(run, checkpoint)));

@@ -60,6 +60,15 @@ void aur_run_close(struct aur_run *run);
 /* resume.c: collective. Finds what to start from, checks it against the configuration and loads it, or initialises. */
 aur_status aur_run_restore(struct aur_run *run);
 
+/* choices.c: the backend's choices of algorithms, the same on all ranks and, in exact mode, in a resumed run.
+ *
+ * settle: collective, before the first step: rank 0 makes those that its checkpoint did not hold, all ranks take them.
+ * restore, rank 0: takes what the checkpoint holds; where that is of another device or library it says so and goes on.
+ * keep, rank 0: what a checkpoint is to hold, in *text, which the caller frees; NULL: nothing. */
+aur_status aur_run_settle_choices(struct aur_run *run);
+aur_status aur_run_restore_choices(struct aur_run *run, const struct aur_checkpoint *checkpoint);
+aur_status aur_run_keep_choices(const struct aur_run *run, char **text);
+
 /* save.c: collective. step-N.h5 and pruning; best.h5. Obeys train.on_save_error, but for the checkpoint that ends the
  * training (`last`): without it nothing could go on. */
 aur_status aur_run_save(struct aur_run *run, int last);

@@ -28,6 +28,7 @@ static aur_status describe(const struct aur_run *run, struct aur_checkpoint_meta
 	snprintf(meta->program, sizeof meta->program, "%s %s", AUR_VERSION, AUR_COMMIT);
 	aur_precision_variant(&run->config, run->backend, meta->variant);
 	aur_clock_text(meta->created, sizeof meta->created);
+	AUR_TRY(aur_run_keep_choices(run, &meta->choices));
 	return aur_config_write(&run->stored, &meta->config);
 }
 
@@ -40,7 +41,7 @@ static aur_status save_to(struct aur_run *run, const char *path)
 	status = aur_comm_agree(run->comm, status);
 	if (status == AUR_OK)
 		status = aur_state_save(run->trainer, path, &meta, aur_dataset_vocab(run->dataset), &run->history);
-	free(meta.config);
+	aur_checkpoint_meta_clear(&meta);
 	return status;
 }
 

@@ -151,7 +151,29 @@ static aur_status create_model(struct aur_run *run)
 		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements,
 		(long long)config.vocab_size, (long long)config.block_size);
 	aur_precision_say(&run->config, run->backend);
-	return aur_trainer_create(&run->config, run->model, run->backend, run->exchange, &run->trainer);
+	AUR_TRY(aur_trainer_create(&run->config, run->model, run->backend, run->exchange, &run->trainer));
+	if (config.type == AUR_TYPE_GPT && run->backend->attention[0])
+		aur_info("attention: %s", run->backend->attention);
+	return AUR_OK;
+}
+
+/* Each rank decided for itself what computes attention; bits depend on it. */
+static aur_status compare_attention(struct aur_run *run)
+{
+	struct {
+		char variant[AUR_VARIANT], attention[sizeof run->backend->attention];
+	} mine = {0}, first;
+	aur_precision_variant(&run->config, run->backend, mine.variant);
+	snprintf(mine.attention, sizeof mine.attention, "%s", run->backend->attention);
+	first = mine;
+	AUR_TRY(run->comm->ops->broadcast(run->comm, &first, sizeof first, 0));
+	aur_status status = AUR_OK;
+	if (run->config.train.reduction == AUR_REDUCTION_EXACT && strcmp(mine.variant, first.variant) != 0)
+		status = aur_fail(AUR_DEVICE,
+			"attention is computed by %s here and by %s on rank 0 (all ranks must compute alike: set "
+			"AURELIUS_ATTENTION=own for all)",
+			mine.attention, first.attention);
+	return aur_comm_agree(run->comm, status);
 }
 
 static double megabytes(int64_t bytes)
@@ -196,7 +218,9 @@ static aur_status open_sampling(struct aur_run *run)
 static aur_status open_backend(struct aur_run *run)
 {
 	aur_backend_use_device(run->comm->rank_on_node);
-	return aur_backend_open(aur_precision_backend(&run->config), &run->backend);
+	AUR_TRY(aur_backend_open(aur_precision_backend(&run->config), &run->backend));
+	aur_precision_tell(&run->config, run->backend);
+	return AUR_OK;
 }
 
 /* Each phase ends in an agreement, so that all ranks leave together. */
@@ -219,6 +243,7 @@ aur_status aur_run_open(struct aur_run *run)
 	AUR_TRY(aur_run_measure_ceiling(run));
 	run->program_bytes = aur_process_resident();
 	AUR_TRY(aur_comm_agree(comm, create_model(run)));
+	AUR_TRY(compare_attention(run));
 	say_memory(run);
 	AUR_TRY(aur_comm_agree(comm, plan_evaluation(run)));
 	return aur_comm_agree(comm, open_sampling(run));

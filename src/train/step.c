@@ -4,6 +4,7 @@
 #include "train/schedule.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* After this many steps in a row without a finite gradient the run has diverged. */
 enum { SKIPS_ALLOWED = 10 };
@@ -36,6 +37,27 @@ static aur_status run_micro(struct aur_trainer *trainer, struct aur_lane *lane, 
 		.gradient_scale = (float)(1.0 / (double)(config->train.batch_size * positions)),
 	};
 	return aur_model_run(lane->workspace, &batch);
+}
+
+aur_status aur_trainer_rehearse(struct aur_trainer *trainer)
+{
+	const struct aur_config *config = trainer->config;
+	struct aur_lane *lane = &trainer->lanes[0];
+	const size_t tokens = (size_t)(config->train.micro_batch_size * config->model.block_size);
+	int32_t *zeros = calloc(tokens, sizeof *zeros);
+	float *gradients;
+	if (!zeros)
+		return aur_fail(AUR_MEMORY, "trainer: no memory for a micro-batch of zeros");
+	trainer->next_tokens = trainer->next_targets = zeros;
+	lane->tree.waiting = 0;
+	aur_status status;
+	AUR_TRY_CLEANUP(aur_leaf_tree_begin(&lane->tree, lane->backend, &gradients));
+	AUR_TRY_CLEANUP(run_micro(trainer, lane, 0, gradients));
+	status = lane->backend->ops->synchronise(lane->backend);
+cleanup:
+	trainer->next_tokens = trainer->next_targets = NULL;
+	free(zeros);
+	return status;
 }
 
 /* The leaves of one lane, added up. */

@@ -197,6 +197,44 @@ an_emulated_bigram_has_the_same_bits() {
 	emulated_has_the_same_bits --model.kind=bigram
 }
 
+few=(--train.steps=4 --train.eval_interval=4 --train.checkpoint_interval=4 --train.batch_size=8 --model.n_head=2
+	--model.n_embd=16)
+
+# Two runs whose library suggests other algorithms: the second is what is to come out.
+with_other_algorithms() {
+	[ -x "${AURELIUS_EMULATED:-}" ] || skip "the emulated program is not built"
+	aurelius=$AURELIUS_EMULATED
+	prepare
+	train 1 first "${few[@]}" || fail "the first algorithm"
+	AURELIUS_EMULATOR_ALGORITHM=2 train 1 last "${few[@]}" || fail "the last algorithm"
+	[ "$(curve first)" != "$(curve last)" ] || fail "both algorithms give equal bits, which shows nothing"
+}
+
+all_ranks_take_the_algorithms_of_rank_0() {
+	with_other_algorithms
+	local options=(train --config config.yaml --run two "${few[@]}")
+	AURELIUS_EMULATOR_DEVICES=2 timeout 120 mpirun --bind-to none -np 1 -x AURELIUS_EMULATOR_ALGORITHM=2 \
+		"$aurelius" "${options[@]}" : -np 1 "$aurelius" "${options[@]}" >out.log 2>&1 || fail "two ranks"
+	same_run last two 4
+	[ "$(grep -c 'attention: own kernels: ' out.log)" = 1 ] || fail "what computes attention is not said once"
+}
+
+a_resume_takes_the_algorithms_of_its_checkpoint() {
+	local half=checkpoints/step-00000002.h5
+	with_other_algorithms
+	AURELIUS_EMULATOR_ALGORITHM=2 train 1 halves "${few[@]}" --stop-at 2 || fail "the first half"
+	h5dump -w 0 -d /meta/choices halves/$half | grep -q 'aurelius-products 1 cublaslt [0-9]* gpu emulator' || fail "not kept"
+	cp -r halves elsewhere
+	train 1 halves "${few[@]}" || fail "the second half"
+	grep -q 'by the algorithms that the checkpoint names' out.log || fail "it does not say so"
+	same_run last halves 4
+	AURELIUS_EMULATOR_NAME=another train 1 elsewhere "${few[@]}" || fail "on another GPU"
+	grep -q 'names are not used: .*chosen for .*emulator.*not with the same bits' out.log || fail "another GPU is not named"
+	train 1 fast "${few[@]}" --train.reduction=fast || fail "fast"
+	h5dump -w 0 -d /meta/choices fast/checkpoints/step-00000004.h5 >h5.log 2>&1 && fail "a fast run keeps algorithms"
+	true
+}
+
 last_loss() {
 	grep '"event":"step"' "$1/log.jsonl" | tail -n 1 | sed -e 's/.*"loss":\([^,]*\).*/\1/'
 }

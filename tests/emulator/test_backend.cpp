@@ -72,7 +72,7 @@ static void an_upload_has_read_its_source_when_it_returns(void **state)
 	aur_backend_close(&backend);
 }
 
-static const struct aur_backend_limits limits = {2, 8, 16, 2, 64, 50, 4096, AUR_F32, 1, 0};
+static const struct aur_backend_limits limits = {2, 8, 16, 2, 64, 50, 4096, AUR_F32, 1, 0, 0};
 
 static void counting_takes_no_memory(void **state)
 {

@@ -143,6 +143,40 @@ static void rounded_rows_and_the_own_kernel_give_the_sum_too(void **state)
 	}
 }
 
+/* y = x w^T in fp32 */
+static float *run_fp32(struct aur_backend *backend, struct shape s, const struct arrays *a)
+{
+	const int64_t count = s.n * s.outputs;
+	float *y = ops_put(backend, NULL, count);
+	const struct aur_linear_forward op = {
+		.x = aur_view2(ops_put(backend, a->x, s.n * s.inputs), s.n, s.inputs),
+		.w = aur_view2(ops_put(backend, a->w, s.outputs * s.inputs), s.outputs, s.inputs),
+		.y = aur_view2(y, s.n, s.outputs),
+	};
+	ops_assert_status(backend->ops->linear_forward(backend, &op), AUR_OK, "");
+	return ops_get(backend, y, count);
+}
+
+/* 1 + 2^-12 is 1 in ten bits. Both ways are chosen for separately: the same backend may be told anew. */
+static void tf32_rounds_the_operands_of_fp32(void **state)
+{
+	(void)state;
+	const struct shape s = {64, 32, 16};
+	struct arrays a = arrays_of(s);
+	for (int64_t i = 0; i < s.n * s.inputs; i++)
+		a.x[i] = 1.0f + 0x1p-12f;
+	for (int64_t i = 0; i < s.outputs * s.inputs; i++)
+		a.w[i] = 1.0f;
+	struct aur_backend *backend = open_backend();
+	assert_int_equal(backend->tf32, 0);
+	assert_true(run_fp32(backend, s, &a)[0] == 32.0f + 0x1p-7f);
+	backend->tf32 = backend->fast_tf32;
+	/* A library may compute so small a product in fp32 all the same. */
+	const float rounded = run_fp32(backend, s, &a)[0];
+	assert_true(rounded == 32.0f || (!ops_emulated() && rounded == 32.0f + 0x1p-7f));
+	ops_close(&backend);
+}
+
 static void choices_survive_being_written_and_read(void **state)
 {
 	(void)state;
@@ -188,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_way_that_is_chosen_rounds_once),
 		cmocka_unit_test(rounded_rows_and_the_own_kernel_give_the_sum_too),
+		cmocka_unit_test(tf32_rounds_the_operands_of_fp32),
 		cmocka_unit_test(choices_survive_being_written_and_read),
 		cmocka_unit_test(damaged_and_foreign_choices_are_refused),
 	};

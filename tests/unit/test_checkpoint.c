@@ -43,7 +43,7 @@ static float *make_values(int tensor, int part)
 
 static struct aur_checkpoint_meta make_meta(const char *kind)
 {
-	static char config[] = "model:\n  kind: gpt\n";
+	static char config[] = "model:\n  kind: gpt\n", choices[] = "products 1 of some GPU\n1 2 3\n";
 	struct aur_checkpoint_meta meta = {.step = 12,
 		.samples = 345,
 		.updates = 11,
@@ -58,7 +58,8 @@ static struct aur_checkpoint_meta make_meta(const char *kind)
 		.program = "0.1.0 abc",
 		.variant = "",
 		.created = "2026-01-02T03:04:05Z",
-		.config = config};
+		.config = config,
+		.choices = strcmp(kind, "model") == 0 ? NULL : choices};
 	snprintf(meta.kind, sizeof meta.kind, "%s", kind);
 	return meta;
 }
@@ -168,6 +169,7 @@ static void metadata_comes_back(void **state)
 	assert_string_equal(meta->variant, "");
 	assert_string_equal(meta->created, wrote.created);
 	assert_string_equal(meta->config, wrote.config);
+	assert_string_equal(meta->choices, wrote.choices);
 	assert_true(aur_vocab_hash(aur_checkpoint_vocab(checkpoint)) == aur_vocab_hash(&vocab));
 	const struct aur_history *history = aur_checkpoint_history(checkpoint);
 	assert_int_equal(history->n_steps, 3);
@@ -175,6 +177,16 @@ static void metadata_comes_back(void **state)
 	assert_true(history->loss[1] == 3.5);
 	assert_int_equal(history->n_evals, 1);
 	assert_true(history->eval_val[0] == 3.75 && history->eval_train[0] == 3.25 && history->eval_step[0] == 10);
+	aur_checkpoint_close(&checkpoint);
+}
+
+static void choices_may_be_absent(void **state)
+{
+	const char *path = in_folder(state, "c.h5");
+	struct aur_checkpoint *checkpoint;
+	assert_ok(save_some(path, "model", 0, 1));
+	assert_ok(aur_checkpoint_open(path, &checkpoint));
+	assert_null(aur_checkpoint_meta_of(checkpoint)->choices);
 	aur_checkpoint_close(&checkpoint);
 }
 
@@ -336,6 +348,7 @@ int main(void)
 		IN_FOLDER(every_tensor_comes_back),
 		IN_FOLDER(any_slice_of_a_tensor_comes_back),
 		IN_FOLDER(metadata_comes_back),
+		IN_FOLDER(choices_may_be_absent),
 		IN_FOLDER(history_grows_from_any_length),
 		IN_FOLDER(model_has_no_optimizer_state_to_read),
 		IN_FOLDER(other_shape_or_name_is_refused_by_name),

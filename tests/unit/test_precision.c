@@ -34,21 +34,26 @@ static struct aur_config config_of(const char *yaml)
 
 struct expectation {
 	const char *yaml;
-	int fast_bf16;
+	int fast_bf16, fast_tf32;
 	enum aur_dtype dtype;
-	const char *variant;
+	const char *variant, *name;
 	const char *line; /* that is said; NULL: nothing is */
 };
 
 static const struct expectation expectations[] = {
-	{"system: {precision: fp32}", 1, AUR_F32, "avx512 X", NULL},
-	{"system: {precision: bf16}", 1, AUR_BF16, "avx512 X, bf16", NULL},
-	{"system: {precision: bf16}", 0, AUR_F32, "avx512 X",
+	{"system: {precision: fp32}", 1, 1, AUR_F32, "avx512 X", "fp32", NULL},
+	{"system: {precision: bf16}", 1, 1, AUR_BF16, "avx512 X, bf16", "bf16", NULL},
+	{"system: {precision: tf32}", 1, 1, AUR_F32, "avx512 X, tf32", "tf32", NULL},
+	{"system: {precision: tf32}", 1, 0, AUR_F32, "avx512 X", "fp32",
+		"system.precision: tf32 is a type of NVIDIA GPUs, which the backend any does not compute on; fp32 is used"},
+	{"{model: {kind: bigram}, system: {precision: tf32}}", 1, 1, AUR_F32, "avx512 X", "fp32",
+		"system.precision: a bigram has no matrix products; fp32 is used"},
+	{"system: {precision: bf16}", 0, 1, AUR_F32, "avx512 X", "fp32",
 		"system.precision: this processor's code path (avx512 X) has no instructions for products of bf16 "
 		"(AVX512-BF16); fp32 is used"},
-	{"{model: {kind: bigram}, system: {precision: bf16}}", 1, AUR_F32, "avx512 X",
+	{"{model: {kind: bigram}, system: {precision: bf16}}", 1, 0, AUR_F32, "avx512 X", "fp32",
 		"system.precision: a bigram has no matrix products; fp32 is used"},
-	{"{model: {kind: bigram}, system: {precision: bf16}}", 0, AUR_F32, "avx512 X",
+	{"{model: {kind: bigram}, system: {precision: bf16}}", 0, 0, AUR_F32, "avx512 X", "fp32",
 		"system.precision: a bigram has no matrix products; fp32 is used"},
 };
 
@@ -59,13 +64,16 @@ static void what_is_asked_is_used_where_it_is_fast(void **state)
 	for (size_t i = 0; i < sizeof expectations / sizeof *expectations; i++) {
 		const struct expectation *expected = &expectations[i];
 		const struct aur_config config = config_of(expected->yaml);
-		const struct aur_backend backend = {.variant = "avx512 X", .fast_bf16 = expected->fast_bf16};
+		struct aur_backend backend = {
+			.name = "any", .variant = "avx512 X", .fast_bf16 = expected->fast_bf16, .fast_tf32 = expected->fast_tf32};
 		char variant[AUR_VARIANT];
 		lines = 0;
+		aur_precision_tell(&config, &backend);
 		aur_precision_say(&config, &backend);
 		aur_precision_variant(&config, &backend, variant);
 		assert_int_equal(aur_precision_of(&config, &backend), expected->dtype);
 		assert_string_equal(variant, expected->variant);
+		assert_string_equal(aur_precision_name(&config, &backend), expected->name);
 		assert_int_equal(lines, expected->line ? 1 : 0);
 		if (expected->line)
 			assert_string_equal(said[0], expected->line);
@@ -83,6 +91,32 @@ static void a_long_variant_keeps_its_precision(void **state)
 	memset(backend.variant, 'x', sizeof backend.variant - 1);
 	aur_precision_variant(&config, &backend, variant);
 	assert_string_equal(variant + strlen(variant) - 7, "x, bf16");
+}
+
+static void only_exact_reduction_asks_for_equal_bits(void **state)
+{
+	(void)state;
+	struct aur_backend backend = {.deterministic = 0};
+	struct aur_config config = config_of("train: {reduction: exact}");
+	aur_precision_tell(&config, &backend);
+	assert_int_equal(backend.deterministic, 1);
+	config = config_of("train: {reduction: fast}");
+	aur_precision_tell(&config, &backend);
+	assert_int_equal(backend.deterministic, 0);
+}
+
+/* Its bits are others than the own kernels', whose reasons make no difference. */
+static void a_library_of_attention_is_part_of_the_variant(void **state)
+{
+	(void)state;
+	const struct aur_config config = config_of("system: {precision: bf16}");
+	struct aur_backend backend = {.variant = "sm_90 X", .attention = "cuDNN 9.19.0", .fast_bf16 = 1};
+	char variant[AUR_VARIANT];
+	aur_precision_variant(&config, &backend, variant);
+	assert_string_equal(variant, "sm_90 X, bf16, cuDNN 9.19.0");
+	snprintf(backend.attention, sizeof backend.attention, "own kernels: no cuDNN");
+	aur_precision_variant(&config, &backend, variant);
+	assert_string_equal(variant, "sm_90 X, bf16");
 }
 
 static void weights_are_rounded_to_nearest_even(void **state)
@@ -107,6 +141,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_asked_is_used_where_it_is_fast),
 		cmocka_unit_test(a_long_variant_keeps_its_precision),
+		cmocka_unit_test(only_exact_reduction_asks_for_equal_bits),
+		cmocka_unit_test(a_library_of_attention_is_part_of_the_variant),
 		cmocka_unit_test(weights_are_rounded_to_nearest_even),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

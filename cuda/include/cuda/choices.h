@@ -3,8 +3,9 @@
 
 #include "backend/backend.h"
 
-/* Which algorithm computes each shape of matrix product, as text: so that rank 0's choices can be broadcast, and kept
- * in a checkpoint to be used again on resume. Bits depend on them. `backend` is a CUDA backend.
+/* The `choices` of the CUDA backend (backend.h): which algorithm computes each shape of matrix product, as text, so
+ * that rank 0's choices can be broadcast, and kept in a checkpoint to be used again on resume. Bits depend on them.
+ * `backend` is a CUDA backend.
  *
  *   aurelius-products 1 cublaslt 130100 gpu NVIDIA H200
  *   M N K lda ldb ldc ta tb type ctype accumulate bias tf32 align_a align_b align_c form D0 ... D7

@@ -52,9 +52,10 @@ struct aur_checkpoint_meta {
 	uint64_t vocab_hash;
 	uint64_t data_hash; /* of the dataset: sizes and vocabulary */
 	char program[64];   /* version and commit */
-	char variant[96];   /* CPU variant and matrix library: what bits depend on */
+	char variant[96];   /* of the backend, precision, libraries: what bits depend on */
 	char created[32];
-	char *config; /* owned: complete configuration as YAML */
+	char *config;  /* owned: complete configuration as YAML */
+	char *choices; /* owned: the backend's choices of algorithms; NULL: none are kept */
 };
 
 void aur_checkpoint_meta_clear(struct aur_checkpoint_meta *meta);

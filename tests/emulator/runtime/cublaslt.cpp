@@ -1,6 +1,7 @@
 #include "cublaslt.h"
 #include "internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* cuBLASLt's calls by a plain product (cublaslt_product.cpp). It serves what the CUDA backend uses and answers
@@ -236,6 +237,14 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
 
 static const uint64_t workspaces[ALGORITHMS] = {1 << 16, 0, 1 << 20};
 
+/* AURELIUS_EMULATOR_ALGORITHM: 0 to 2, the one that is suggested first, as timing would find another the fastest. The
+ * last gives other bits. */
+static int first_algorithm(void)
+{
+	const char *set = getenv("AURELIUS_EMULATOR_ALGORITHM");
+	return set && *set >= '0' && *set < '0' + ALGORITHMS ? *set - '0' : 0;
+}
+
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t description,
 	cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
 	cublasLtMatmulPreference_t preference, int asked, cublasLtMatmulHeuristicResult_t *results, int *found)
@@ -248,7 +257,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 	const cublasStatus_t status = lt_check(description_of(description), layouts);
 	if (status != CUBLAS_STATUS_SUCCESS)
 		return status;
-	for (int id = 0; id < ALGORITHMS && *found < asked; id++) {
+	const int first = first_algorithm();
+	for (int i = 0; i < ALGORITHMS && *found < asked; i++) {
+		const int id = (first + i) % ALGORITHMS;
 		if (workspaces[id] > of->workspace)
 			continue;
 		struct lt_algorithm made = {mark, workspaces[id], id, {}};
@@ -355,7 +366,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 		layout_of(a_layout), layout_of(b_layout), layout_of(c_layout), layout_of(d_layout)};
 	const void *const pointers[] = {a, b, c, d};
 	struct lt_algorithm read = {mark, 0, 1, {1, 1, 1, 1}};
-	struct lt_operands operands = {a, b, c, d, 0, 0};
+	struct lt_operands operands = {a, b, c, d, 0, 0, 0};
 	if (error_sticky() != cudaSuccess)
 		return CUBLAS_STATUS_EXECUTION_FAILED;
 	if (!handle || !stream_is_known(stream) || (algorithm && !read_algorithm(algorithm, &read)))
@@ -363,6 +374,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 	const cublasStatus_t status = lt_check(description_of(description), layouts);
 	if (status != CUBLAS_STATUS_SUCCESS)
 		return status;
+	operands.backwards = read.id == ALGORITHMS - 1;
 	memcpy(&operands.alpha, alpha, sizeof operands.alpha);
 	memcpy(&operands.beta, beta, sizeof operands.beta);
 	const char *wrong = find_wrong_memory(description_of(description), layouts, pointers, operands.beta, &read);

@@ -47,9 +47,10 @@ struct lt_operands {
 	const void *a, *b, *c;
 	void *d;
 	float alpha, beta;
+	int backwards; /* along k */
 };
 
-/* cublaslt_product.cpp: computes all batches; accumulates in fp32, in the order of k. */
+/* cublaslt_product.cpp: computes all batches; accumulates in fp32, in the order of k or against it. */
 void lt_multiply(const struct lt_description *description, const struct lt_layout *const layouts[LT_OPERANDS],
 	const struct lt_operands *operands);
 

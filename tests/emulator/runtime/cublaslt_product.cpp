@@ -158,7 +158,8 @@ static void multiply_batch(const struct lt_description *description, const struc
 	std::vector<float> sums(m);
 	for (uint64_t j = 0; j < n; j++) {
 		std::fill(sums.begin(), sums.end(), 0.0f);
-		for (uint64_t l = 0; l < depth; l++) {
+		for (uint64_t step = 0; step < depth; step++) {
+			const uint64_t l = operands->backwards ? depth - 1 - step : step;
 			const float factor = b[l * n + j];
 			const float *column = &a[l * m];
 			for (uint64_t i = 0; i < m; i++)

@@ -8,6 +8,7 @@
  *   AURELIUS_EMULATOR_DEVICES=N      how many there are (default 1); 0: none
  *   AURELIUS_EMULATOR_DRIVER         too-old: the driver is older than the runtime; none: there is no driver
  *   AURELIUS_EMULATOR_CAPABILITY     70: the compute capability, 90 by default
+ *   AURELIUS_EMULATOR_NAME           the model's name, "emulator" by default
  */
 
 enum { MULTIPROCESSORS = 4, SHARED_PER_MULTIPROCESSOR = 228 << 10 };
@@ -70,7 +71,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
 	const cudaError_t error = check_device(device);
 	if (error != cudaSuccess)
 		return error;
-	snprintf(properties->name, sizeof properties->name, "emulator");
+	const char *name = getenv("AURELIUS_EMULATOR_NAME");
+	snprintf(properties->name, sizeof properties->name, "%s", name ? name : "emulator");
 	properties->major = capability() / 10;
 	properties->minor = capability() % 10;
 	properties->multiProcessorCount = MULTIPROCESSORS;

@@ -58,6 +58,7 @@ struct aur_backend_limits {
 	int64_t parameters;         /* elements of the largest flat arena */
 	enum aur_dtype activations; /* AUR_F32 or AUR_BF16 */
 	int training;               /* 0: no backward pass will be asked for */
+	int attention_dropout;      /* 1: training drops weights of attention */
 	int count_only;             /* 1: reserve() only says how many bytes it would take */
 };
 
@@ -291,15 +292,36 @@ struct aur_backend_streams {
 		struct aur_backend *backend, struct aur_stream *stream, void *to, const void *from, size_t bytes);
 };
 
+/* Which of a library's algorithms computes which shape, as text, so that all ranks and a resumed run take the same: the
+ * library offers several, which differ in speed and in bits. */
+struct aur_backend_choices {
+	/* The choices made so far. The caller frees *text. AUR_MEMORY. */
+	aur_status (*write)(struct aur_backend *backend, char **text);
+	/* Takes them over; shapes that are not among them are chosen as they come. Fails with AUR_INPUT when the text is
+	 * damaged or of another device or version of the library. */
+	aur_status (*read)(struct aur_backend *backend, const char *text);
+	/* 1, as it is opened: a shape that first comes is timed, in memory and on the stream of its operation, and two
+	 * processes may choose differently. 0: the library's first suggestion, the same wherever device and version are. */
+	void (*measure)(struct aur_backend *backend, int measure);
+};
+
 struct aur_backend {
 	const struct aur_backend_ops *ops;
 	const struct aur_backend_streams *streams; /* NULL where memory is the host's and nothing is asynchronous */
+	const struct aur_backend_choices *choices; /* NULL where nothing is chosen */
 	const char *name;                          /* "cpu" */
 	char variant[96];   /* what bits depend on, "avx512bf16": the instruction set the operations are compiled for */
 	char device[96];    /* the device's model, "NVIDIA H200"; empty: the host's processor */
 	char device_id[32]; /* which of its node's devices, as all programs on it name it: the PCI address */
 	int host_memory;    /* 1 when its pointers may be read by the host */
 	int fast_bf16;      /* 1 when it has instructions for products of bf16; without them they work, only slower */
+	int fast_tf32;      /* 1 when products of fp32 may round their operands to TF32, which is faster */
+	/* Set by its owner between opening and reserve(). */
+	int tf32;          /* 1: they do; 0, as it is opened. Only where fast_tf32 is 1 */
+	int deterministic; /* 1, as it is opened: equal inputs give equal bits; 0: they need not, where that is faster */
+	/* What computes attention, where that is chosen: set by reserve(). A library ("cuDNN 9.19.0"), or "own kernels: "
+	 * and why; empty where there is one way only. Bits depend on it. */
+	char attention[96];
 	void *private_data; /* the implementation's */
 };
 

@@ -9,7 +9,8 @@
 struct aur_ceiling;
 
 /* Takes memory and makes the first, slow products. The backend is one of its own of the same name as `like`, so that
- * scratch memory of the other is left alone. dtype AUR_F32 or AUR_BF16. AUR_MEMORY. */
+ * scratch memory of the other is left alone; fp32 products round to TF32 where its do. dtype AUR_F32 or AUR_BF16.
+ * AUR_MEMORY. */
 aur_status aur_ceiling_open(const struct aur_backend *like, enum aur_dtype dtype, struct aur_ceiling **ceiling);
 void aur_ceiling_close(struct aur_ceiling **ceiling);
 

@@ -18,10 +18,18 @@ const char *aur_precision_backend(const struct aur_config *config);
  * model has products and the backend has instructions for them; otherwise AUR_F32. */
 enum aur_dtype aur_precision_of(const struct aur_config *config, const struct aur_backend *backend);
 
-/* One line in the log where bf16 is asked for and fp32 is used: why. */
+/* Tells the backend, before its reserve(), what the configuration asks of it: TF32, and whether equal inputs must give
+ * equal bits. */
+void aur_precision_tell(const struct aur_config *config, struct aur_backend *backend);
+
+/* "fp32", "tf32" or "bf16": what is in force, once the backend was told. Borrowed, a literal. */
+const char *aur_precision_name(const struct aur_config *config, const struct aur_backend *backend);
+
+/* One line in the log where tf32 or bf16 is asked for and fp32 is used: why. After the backend was told. */
 void aur_precision_say(const struct aur_config *config, const struct aur_backend *backend);
 
-/* The backend's variant, and the precision where it is not fp32: all that bits depend on. */
+/* The backend's variant, the precision where it is not fp32, and, once memory is reserved, the library that computes
+ * attention where one does: all that bits depend on. "sm_90 NVIDIA H200 cuBLASLt 13.1.0, bf16, cuDNN 9.19.0". */
 void aur_precision_variant(
 	const struct aur_config *config, const struct aur_backend *backend, char variant[AUR_VARIANT]);
 

@@ -79,6 +79,10 @@ aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights);
 aur_status aur_trainer_step(
 	struct aur_trainer *trainer, struct aur_loader *loader, int stop, struct aur_step_result *result);
 
+/* Runs one micro-batch of this rank, forward and backward, and forgets what it gave: so that a backend meets the shapes
+ * of the steps. Weights are set. Not collective; waits for the backend. */
+aur_status aur_trainer_rehearse(struct aur_trainer *trainer);
+
 /* Rounds the weights to the type that products read them in; after every change of them. Asynchronous. */
 aur_status aur_trainer_round_weights(struct aur_trainer *trainer);
 
