@@ -14,7 +14,7 @@
  *   ROUNDED   rows in chunks, fp32 with the fp32 bias into scratch memory, then one pass that rounds them
  *   OWN       the kernel of product_fallback.cu, for shapes that cuBLASLt refuses
  */
-enum aur_product_form { AUR_PRODUCT_LIBRARY, AUR_PRODUCT_SPLIT, AUR_PRODUCT_ROUNDED, AUR_PRODUCT_OWN };
+enum aur_product_form : int32_t { AUR_PRODUCT_LIBRARY, AUR_PRODUCT_SPLIT, AUR_PRODUCT_ROUNDED, AUR_PRODUCT_OWN };
 
 /* What a choice holds for. All bytes are set, so that keys compare as bytes. */
 struct aur_product_key {

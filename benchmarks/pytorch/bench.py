@@ -11,6 +11,7 @@ import torch
 
 def add_machine_options(parser):
     parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16: autocast, fp32 weights")
 
 
@@ -19,14 +20,21 @@ def set_threads(threads):
         torch.set_num_threads(threads)
 
 
-def autocast(precision):
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
+def autocast(precision, device="cpu"):
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def synchronise(device):
+    """A GPU's work is asynchronous: a time is taken when it is done."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def describe(arguments):
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu",
         "precision": arguments.precision,
         "preload": os.environ.get("LD_PRELOAD", ""),
     }

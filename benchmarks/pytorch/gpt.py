@@ -130,7 +130,7 @@ class GPT(nn.Module):
             nn.init.zeros_(module.bias)
 
     def logits(self, tokens):
-        x = self.dropout(self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1])))
+        x = self.dropout(self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1], device=tokens.device)))
         for block in self.h:
             x = block(x)
         return self.lm_head(self.ln_f(x))

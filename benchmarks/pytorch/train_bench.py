@@ -47,7 +47,7 @@ class Trainer:
     def __init__(self, arguments, sections):
         train = sections["train"]
         changes = {"block_size": arguments.block_size} if arguments.block_size else {}
-        self.precision = arguments.precision
+        self.precision, self.device = arguments.precision, arguments.device
         self.batch = arguments.batch_size or int(train["batch_size"])
         self.micro = arguments.micro_batch_size or self.batch
         if self.batch % self.micro:
@@ -55,7 +55,7 @@ class Trainer:
         self.clip = train.get("grad_clip", 1.0)
         self.tokens = bench.Tokens(arguments.data, arguments.vocab_size)
         torch.manual_seed(1337)
-        self.model = gpt.GPT(gpt.config_from(sections, self.tokens.vocab_size, **changes))
+        self.model = gpt.GPT(gpt.config_from(sections, self.tokens.vocab_size, **changes)).to(self.device)
         self.positions = self.model.config.block_size
         self.optimizer = gpt.adamw(self.model, train, fused=not arguments.no_fused)
         self.loss_of, self.update = self.model, self.clip_and_update
@@ -75,16 +75,16 @@ class Trainer:
         self.optimizer.step()
 
     def step(self):
-        tokens, targets = self.tokens.batch(self.batch, self.positions)
+        tokens, targets = (side.to(self.device) for side in self.tokens.batch(self.batch, self.positions))
         self.optimizer.zero_grad(set_to_none=True)
         total, parts = 0.0, self.batch // self.micro
         for i in range(0, self.batch, self.micro):
-            with bench.autocast(self.precision):
+            with bench.autocast(self.precision, self.device):
                 loss = self.loss_of(tokens[i : i + self.micro], targets[i : i + self.micro]) / parts
             loss.backward()
-            total += loss.item()
+            total += loss.detach()
         self.update()
-        return total
+        return float(total)
 
 
 def run(arguments):
@@ -95,6 +95,7 @@ def run(arguments):
     for _ in range(arguments.steps):
         begin = time.perf_counter()
         losses.append(trainer.step())
+        bench.synchronise(arguments.device)
         end = time.perf_counter()
         times.append((end - begin) * 1e3)
         first_end = first_end or end

@@ -117,7 +117,7 @@ static aur_status open_plan(struct plan *plan, const struct aur_options *options
 	aur_model_config_from(&plan->config, vocabulary, &plan->model_config);
 	AUR_TRY(aur_model_create(&plan->model_config, &plan->model));
 	share_machine(plan);
-	AUR_TRY(aur_backend_open("auto", &plan->backend));
+	AUR_TRY(aur_backend_open(aur_precision_backend(&plan->config), &plan->backend));
 	aur_precision_tell(&plan->config, plan->backend);
 	plan->compute = aur_precision_of(&plan->config, plan->backend);
 	aur_precision_say(&plan->config, plan->backend);
@@ -195,6 +195,8 @@ static aur_status plan_micro_batch(struct plan *plan)
 {
 	const int64_t batch = plan->config.train.batch_size;
 	int64_t most = 0;
+	int fits =
+		0; /* the micro-batch that is set: more of them may need more gradient buffers, so size alone does not say */
 	for (int64_t micro = 1; micro <= batch; micro++) {
 		struct memory memory;
 		if (batch % micro != 0)
@@ -202,8 +204,10 @@ static aur_status plan_micro_batch(struct plan *plan)
 		const aur_status status = memory_of(plan, micro, &memory);
 		if (status != AUR_OK && status != AUR_USAGE)
 			return status;
-		if (status == AUR_OK && memory.total <= plan->machine.free_bytes / plan->ranks_here)
+		if (status == AUR_OK && memory.total <= plan->machine.free_bytes / plan->ranks_here) {
 			most = micro;
+			fits |= micro == plan->config.train.micro_batch_size;
+		}
 		aur_error_clear();
 	}
 	json_t *section = aur_report_section(plan->report, "this_machine");
@@ -213,7 +217,7 @@ static aur_status plan_micro_batch(struct plan *plan)
 		aur_describe_integer(section, "largest_micro_batch_size", most);
 	else
 		json_object_set_new(section, "largest_micro_batch_size", json_null());
-	if (most < plan->config.train.micro_batch_size)
+	if (!fits)
 		aur_report_add_line(section, "warning", "%lld rank%s of this micro-batch do not fit into the free memory",
 			(long long)plan->ranks_here, plan->ranks_here > 1 ? "s" : "");
 	return AUR_OK;
@@ -277,6 +281,7 @@ static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, j
 	const int64_t micro = plan->config.train.micro_batch_size;
 	const struct aur_trial_options options = {
 		.config = &plan->model_config,
+		.backend = plan->backend->name,
 		.compute = plan->compute,
 		.tf32 = plan->backend->tf32,
 		.batch = micro,

@@ -141,7 +141,7 @@ static aur_status time_model(const struct aur_trial_options *options, double *se
 	struct bench bench = {.compute = options->compute, .batch = options->batch, .positions = options->positions};
 	aur_status status;
 	AUR_TRY_CLEANUP(aur_model_create(options->config, &bench.model));
-	AUR_TRY_CLEANUP(aur_backend_open("auto", &bench.backend));
+	AUR_TRY_CLEANUP(aur_backend_open(options->backend, &bench.backend));
 	bench.backend->tf32 = options->tf32;
 	AUR_TRY_CLEANUP(take_memory(&bench, options->free_bytes));
 	AUR_TRY_CLEANUP(fill(&bench, options->config->vocab_size));

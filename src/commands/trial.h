@@ -17,6 +17,7 @@ struct aur_trial {
 /* What is tried: a micro-batch of at most `batch` sequences of `positions` tokens. */
 struct aur_trial_options {
 	const struct aur_model_config *config; /* borrowed */
+	const char *backend;                   /* its name */
 	enum aur_dtype compute;
 	int tf32; /* products of fp32 round to it */
 	int64_t batch, positions;

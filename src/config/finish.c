@@ -2,33 +2,6 @@
 
 #include <math.h>
 
-/* What this program can do, by choice: one bit for each enum value built in, and what to write instead of the others.
- */
-struct built_in {
-	const char *section, *name;
-	unsigned values;
-	const char *instead;
-};
-
-static const struct built_in built_ins[] = {
-	{"system", "recompute", 1u << AUR_RECOMPUTE_NONE, "none"},
-};
-
-static aur_status check_built_in(const struct aur_config *config)
-{
-	char value[AUR_TEXT_VALUE];
-	const int chosen[] = {config->system.recompute};
-	for (size_t i = 0; i < sizeof built_ins / sizeof built_ins[0]; i++) {
-		const struct built_in *is = &built_ins[i];
-		if (is->values >> chosen[i] & 1u)
-			continue;
-		aur_key_text(aur_key_find(is->section, is->name), config, value);
-		return aur_fail(
-			AUR_USAGE, "%s.%s: this program was built without %s; use %s", is->section, is->name, value, is->instead);
-	}
-	return AUR_OK;
-}
-
 static aur_status check_model(const struct aur_config *config)
 {
 	if (config->model.kind != AUR_MODEL_GPT)
@@ -110,7 +83,6 @@ static aur_status resolve_batch(struct aur_config *config)
 
 aur_status aur_config_finish(struct aur_config *config)
 {
-	AUR_TRY(check_built_in(config));
 	AUR_TRY(check_model(config));
 	AUR_TRY(check_length(config));
 	AUR_TRY(resolve_batch(config));

@@ -10,7 +10,7 @@ struct member {
 	struct aur_crew *crew;
 	int number;
 	aur_status status; /* of its last piece, and the message beside it */
-	char message[1024];
+	char message[AUR_MESSAGE];
 	pthread_t thread;
 };
 

@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MESSAGE_BYTES = 2048 };
-
-static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local char message[AUR_MESSAGE];
 
 struct status_entry {
 	const char *name;
@@ -58,7 +56,7 @@ aur_status aur_fail(aur_status status, const char *format, ...)
 
 aur_status aur_add_context(aur_status status, const char *format, ...)
 {
-	char earlier[MESSAGE_BYTES];
+	char earlier[AUR_MESSAGE];
 	memcpy(earlier, message, sizeof earlier);
 	va_list arguments;
 	va_start(arguments, format);

@@ -71,7 +71,9 @@ static int set_default(const char *name, const char *value)
 int aur_threads_environment(void)
 {
 	int changed = 0;
-	if (!getenv("OMP_WAIT_POLICY"))
+	if (!getenv("OMP_WAIT_POLICY")) {
 		changed |= set_default("GOMP_SPINCOUNT", "1000");
+		changed |= set_default("KMP_BLOCKTIME", "0"); /* clang's library */
+	}
 	return changed;
 }

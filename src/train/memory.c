@@ -22,12 +22,14 @@ void aur_memory_besides(const struct aur_config *config, const struct aur_model 
 	const struct aur_backend *backend, int ranks, struct aur_memory *memory)
 {
 	const int64_t window = 2 * config->model.block_size * (int64_t)sizeof(int32_t);
-	const int fast = config->train.reduction == AUR_REDUCTION_FAST && ranks > 1;
+	/* A device's gradients may be staged through two buckets of the host's memory. */
+	const int staged = !backend->host_memory && config->system.share_gpu;
+	const int fast = config->train.reduction == AUR_REDUCTION_FAST;
 	*memory = (struct aur_memory){
 		.batches = (config->data.prefetch + 1) * (config->train.batch_size / ranks) * window,
 		.saving = hdf5_bytes + tensors_collected(backend, ranks) * largest_tensor(model),
 	};
-	if (!fast)
+	if (ranks == 1 || (!fast && !staged))
 		return;
 	const int64_t all = aur_model_parameters(model)->count * (int64_t)sizeof(float);
 	const int64_t bucket = (int64_t)(config->system.allreduce_bucket_mb * 1e6);

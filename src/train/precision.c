@@ -10,6 +10,13 @@ static int wants_tf32(const struct aur_config *config)
 	return config->system.precision == AUR_PRECISION_TF32;
 }
 
+const char *aur_precision_backend(const struct aur_config *config)
+{
+	static const char *const names[] = {
+		[AUR_BACKEND_AUTO] = "auto", [AUR_BACKEND_CPU] = "cpu", [AUR_BACKEND_CUDA] = "cuda"};
+	return names[config->system.backend];
+}
+
 static int wants_bf16(const struct aur_config *config)
 {
 	return config->system.precision == AUR_PRECISION_BF16;

@@ -30,13 +30,6 @@ static void setup_threads(struct aur_run *run)
 			threads->confined_to, threads->cores, threads->threads);
 }
 
-static const char *backend_name(const struct aur_config *config)
-{
-	static const char *const names[] = {
-		[AUR_BACKEND_AUTO] = "auto", [AUR_BACKEND_CPU] = "cpu", [AUR_BACKEND_CUDA] = "cuda"};
-	return names[config->system.backend];
-}
-
 /* Samples, steps times the largest batch, are counted in 63 bits. */
 static const double steps_limit = 1e12;
 
@@ -217,7 +210,7 @@ static aur_status open_sampling(struct aur_run *run)
 		if (!run->sample_prompt)
 			return aur_fail(AUR_MEMORY, "samples: no memory");
 	}
-	AUR_TRY(aur_backend_open(backend_name(&run->config), &run->sample_backend));
+	AUR_TRY(aur_backend_open(aur_precision_backend(&run->config), &run->sample_backend));
 	return aur_decoder_create(run->model, run->sample_backend, run->trainer->weights, &run->decoder);
 }
 
@@ -225,7 +218,7 @@ static aur_status open_sampling(struct aur_run *run)
 static aur_status open_backend(struct aur_run *run)
 {
 	aur_backend_use_device(run->comm->rank_on_node);
-	AUR_TRY(aur_backend_open(backend_name(&run->config), &run->backend));
+	AUR_TRY(aur_backend_open(aur_precision_backend(&run->config), &run->backend));
 	aur_precision_tell(&run->config, run->backend);
 	return AUR_OK;
 }
@@ -238,11 +231,12 @@ aur_status aur_run_open(struct aur_run *run)
 	run->val_loss = run->best_val_loss = NAN;
 	run->val_step = run->saved_step = -1;
 	setup_threads(run);
+	/* Before the folder is made: a backend that is not there is a wrong option. */
+	AUR_TRY(aur_comm_agree(comm, open_backend(run)));
 	aur_status status = AUR_OK;
 	if (comm->rank == 0)
 		status = aur_run_lock_take(run->options->run, &run->lock);
 	AUR_TRY(aur_comm_agree(comm, status));
-	AUR_TRY(aur_comm_agree(comm, open_backend(run)));
 	AUR_TRY(aur_comm_open_device(comm, run->backend, run->config.system.share_gpu, &run->exchange));
 	AUR_TRY(aur_comm_agree(comm, open_data(run)));
 	AUR_TRY(compare_ranks(run));

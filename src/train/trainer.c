@@ -238,13 +238,15 @@ static aur_status create(struct aur_trainer *trainer)
 	AUR_TRY(share_work(trainer));
 	AUR_TRY(make_segments(trainer));
 	AUR_TRY(take_memory(trainer));
-	if (trainer->comm->ops->hold)
-		trainer->comm->ops->hold(trainer->comm, trainer->memory, trainer->plan.used);
+	const size_t held = trainer->plan.used;
 	struct aur_arena activations = {0};
 	AUR_TRY(create_lanes(trainer, &activations));
 	AUR_TRY(plan_lanes(trainer, &activations));
 	say_plan(trainer->n_lanes > 1 ? "and for a micro-batch on each lane" : "and for a micro-batch", &activations);
 	add_to_plan(&trainer->plan, &activations);
+	/* Last: what is held may be released only when the communicator is closed. */
+	if (trainer->comm->ops->hold)
+		trainer->comm->ops->hold(trainer->comm, trainer->memory, held);
 	return AUR_OK;
 }
 

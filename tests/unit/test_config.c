@@ -248,7 +248,6 @@ static const struct wrong unfit[] = {
 	{"train.micro_batch_size=65", "train.micro_batch_size: 65 does not divide train.batch_size 64; 64 does, 0 chooses"},
 	{"train.warmup_steps=1001", "train.warmup_steps: 1001 is more than train.steps 1000; use 0 to 1000"},
 	{"train.min_learning_rate=1", "train.min_learning_rate: 1 is above train.learning_rate 0.0003"},
-	{"system.recompute=light", "system.recompute: this program was built without light; use none"},
 };
 
 static void values_that_do_not_fit_each_other_are_refused(void **state)

@@ -27,6 +27,9 @@
 typedef enum aur_status { AUR_STATUS_TABLE(AUR_STATUS_MEMBER) AUR_STATUS_COUNT } aur_status;
 #undef AUR_STATUS_MEMBER
 
+/* Bytes of the longest message, its end included. */
+enum { AUR_MESSAGE = 2048 };
+
 /* Returns early on failure; for functions that own nothing yet. */
 #define AUR_TRY(expression)                                                                                            \
 	do {                                                                                                               \

@@ -24,7 +24,8 @@ struct aur_lane {
 	float *sum; /* of the lane's leaves, once they are done */
 };
 
-/* How many lanes a rank takes that has `leaves` leaves and the calling thread's OpenMP threads: a power of two; 1 where
+/* How many lanes a rank takes that has `leaves` leaves and the calling thread's OpenMP threads: a power of two. As many
+ * as system.lanes allows; with 0 fewer where their gradient buffers would take more than half a gigabyte, and 1 where
  * the operations of a micro-batch are long enough to be shared. */
 int aur_lanes_choose(
 	const struct aur_config *config, const struct aur_model *model, const struct aur_backend *backend, int64_t leaves);

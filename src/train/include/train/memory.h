@@ -11,7 +11,7 @@
 struct aur_memory {
 	int64_t batches; /* that the prefetch thread keeps ready */
 	int64_t saving;  /* one tensor of m or v, collected on rank 0 for a checkpoint, and what HDF5 holds of the file */
-	int64_t staging; /* buckets of the fast reduction, ours and the MPI library's */
+	int64_t staging; /* buckets of the fast reduction, ours and the MPI library's, or of what is staged from a GPU */
 };
 
 void aur_memory_besides(const struct aur_config *config, const struct aur_model *model,

@@ -7,9 +7,12 @@
 
 #include <stddef.h>
 
-/* What system.precision becomes on a backend. */
+/* What system.backend and system.precision become. */
 
 enum { AUR_VARIANT = 96 };
+
+/* system.backend as aur_backend_open takes it. */
+const char *aur_precision_backend(const struct aur_config *config);
 
 /* The type of activations and of the weights that are multiplied: AUR_BF16 where system.precision asks for it, the
  * model has products and the backend has instructions for them; otherwise AUR_F32. */

@@ -1,0 +1,220 @@
+#!/usr/bin/env bash
+# One case of agreement between the CPU and a CUDA device: agreement.sh CASE. AURELIUS names the program, whose device is
+# the emulator's (aurelius-emulated) or a GPU; AGREEMENT_ON says which, emulated or gpu. Exit 77: skipped.
+set -uo pipefail
+
+aurelius=${AURELIUS:?the program}
+on=${AGREEMENT_ON:?emulated or gpu}
+scratch=$(mktemp -d /tmp/aurelius-agreement-XXXXXX) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+# The suite of operations runs every kernel under three schedules; here many steps count.
+export AURELIUS_EMULATOR_SCHEDULES=1
+
+fail() {
+	echo "FAILED: $*" >&2
+	tail -n 8 ./*.log >&2 2>/dev/null
+	exit 1
+}
+
+skip() {
+	echo "SKIP: $*"
+	exit 77
+}
+
+if [ "$on" = gpu ] && ! ls /proc/driver/nvidia/gpus/* >/dev/null 2>&1; then
+	skip "no NVIDIA GPU"
+fi
+
+make_data() {
+	local words=(the soul is dyed by colour of its thoughts and what we do now echoes in life be like cliff against which)
+	local i word=7
+	for ((i = 0; i < 3000; i++)); do
+		word=$(((word * 73 + 41 + i % 7) % ${#words[@]}))
+		printf '%s%s' "${words[word]}" "$([ $((i % 11)) = 10 ] && echo . || echo ' ')"
+	done >text.txt
+	"$aurelius" prepare text.txt --out data.h5 >prepare.log 2>&1 || fail "prepare"
+}
+
+write_config() {
+	cat >config.yaml <<'YAML'
+model: {kind: gpt, n_layer: 2, n_head: 2, n_embd: 32, block_size: 16}
+data: {train: data.h5}
+train:
+  steps: 200
+  batch_size: 4
+  micro_batch_size: 2
+  learning_rate: 3e-3
+  warmup_steps: 20
+  grad_clip: 1.0
+  log_interval: 1
+  eval_interval: 100
+  eval_windows: 8
+  checkpoint_interval: 100
+system: {threads: 1}
+YAML
+}
+
+# run RANKS FOLDER OPTION...
+run() {
+	local ranks=$1 folder=$2 launch=()
+	shift 2
+	[ "$ranks" = 1 ] || launch=(mpirun -np "$ranks" --bind-to none)
+	timeout 280 "${launch[@]}" "$aurelius" train --config config.yaml --run "$folder" "$@" >"$folder.log" 2>&1
+}
+
+device() {
+	run "$1" "$2" --system.backend=cuda "${@:3}" || fail "$2 on the device: exit code $?"
+}
+
+cpu() {
+	run "$1" "$2" --system.backend=cpu "${@:3}" || fail "$2 on the CPU: exit code $?"
+}
+
+losses() {
+	grep '"event":"step"' "$1/log.jsonl" | sed -e 's/.*"step":\([0-9]*\),"loss":\([^,]*\),.*/\1 \2/'
+}
+
+curve() {
+	grep -E '"event":"(step|eval)"' "$1/log.jsonl" | sed -e 's/,"tokens_per_s".*//'
+}
+
+# within LIMIT A B FROM COUNT: every loss of both runs from step FROM on, COUNT of them, agrees to LIMIT.
+within() {
+	paste -d' ' <(losses "$2") <(losses "$3") | awk -v limit="$1" -v from="$4" -v count="$5" '
+		$1 < from { next }
+		$1 != $3 { print "step " $1 " beside step " $3; bad = 1; exit }
+		{ n++; d = ($2 - $4) / $2; d = d < 0 ? -d : d; if (d > most) { most = d; at = $1 } }
+		END {
+			printf "%d steps, the most apart at step %d: %.2e\n", n, at, most
+			exit bad || n != count || most > limit
+		}' || fail "losses of $2 and $3 are not within $1"
+}
+
+same_run() {
+	[ "$(curve "$1" | wc -l)" -gt 50 ] || fail "$1 has too few log lines"
+	[ "$(curve "$1")" = "$(curve "$2")" ] || fail "losses or norms of $1 and $2 differ"
+	h5diff "$1/checkpoints/step-00000200.h5" "$2/checkpoints/step-00000200.h5" /params || fail "weights of $1 and $2 differ"
+	h5diff "$1/checkpoints/step-00000200.h5" "$2/checkpoints/step-00000200.h5" /adam || fail "m or v of $1 and $2 differ"
+}
+
+# Rounding differs in its order alone; 200 steps of training carry it on.
+fp32_curves_agree() {
+	cpu 1 cpu
+	device 1 cuda
+	within 1e-3 cpu cuda 1 200
+	device 1 other --model.norm_position=post --model.activation=relu --model.tie_embeddings=false --model.dropout=0.1
+	cpu 1 other_cpu --model.norm_position=post --model.activation=relu --model.tie_embeddings=false --model.dropout=0.1
+	within 1e-3 other_cpu other 1 200
+}
+
+# Both round activations to bf16, but not the same sums.
+bf16_curves_agree() {
+	cpu 1 cpu
+	device 1 cuda --system.precision=bf16
+	within 2e-2 cpu cuda 1 200
+}
+
+bigram_curves_agree() {
+	cpu 1 cpu --model.kind=bigram
+	device 1 cuda --model.kind=bigram
+	within 1e-3 cpu cuda 1 200
+}
+
+a_rerun_gives_equal_bits() {
+	device 1 one
+	device 1 two
+	same_run one two
+	device 1 three --system.precision=bf16 --model.dropout=0.1
+	device 1 four --system.precision=bf16 --model.dropout=0.1
+	same_run three four
+}
+
+# Leaves of one rank with two micro-batches, and of two ranks that share the device.
+one_rank_and_two_give_equal_bits() {
+	device 1 one
+	device 2 two --system.share_gpu=true
+	grep -q staged two.log || fail "two ranks on one GPU do not say that gradients are staged"
+	same_run one two
+}
+
+# resumed FIRST SECOND: 100 steps on one, the rest on the other, beside a run on the CPU alone.
+resumed() {
+	"$1" 1 mixed --stop-at 100
+	"$2" 1 mixed
+	within 1e-3 cpu mixed 1 200
+}
+
+a_checkpoint_crosses_over() {
+	cpu 1 cpu
+	resumed device cpu
+	mv mixed first
+	resumed cpu device
+}
+
+loss_of() {
+	"$aurelius" eval "$1" --split val --json 2>eval.log | sed -n 's/.*"loss": *\([0-9.]*\).*/\1/p' | head -n 1
+}
+
+# eval and generate take the device where there is one; an unseen one leaves the CPU.
+eval_and_generate_agree() {
+	local seen hidden
+	cpu 1 cpu
+	seen=$(loss_of cpu)
+	hidden=$(AURELIUS_EMULATOR_DEVICES=0 CUDA_VISIBLE_DEVICES= loss_of cpu)
+	awk -v a="$seen" -v b="$hidden" 'BEGIN { d = (a - b) / b; exit !(a > 0 && b > 0 && d < 1e-4 && d > -1e-4) }' ||
+		fail "eval: $seen on the device, $hidden on the CPU"
+	"$aurelius" generate cpu --prompt "the soul" --tokens 40 --top-k 1 >device.txt 2>generate.log || fail "generate"
+	AURELIUS_EMULATOR_DEVICES=0 CUDA_VISIBLE_DEVICES= "$aurelius" generate cpu --prompt "the soul" --tokens 40 --top-k 1 \
+		>cpu.txt 2>generate.log || fail "generate on the CPU"
+	cmp device.txt cpu.txt || fail "the likeliest tokens differ: $(cat device.txt) and $(cat cpu.txt)"
+}
+
+# refuses CODE PATTERN COMMAND...: ends within ten seconds with that code and says so in one line.
+refuses() {
+	local code=$1 pattern=$2 got=0 began=$SECONDS
+	shift 2
+	timeout 60 "$@" >out.log 2>&1 || got=$?
+	[ "$got" = "$code" ] || fail "exit code $got, not $code: $*"
+	[ $((SECONDS - began)) -le 10 ] || fail "took $((SECONDS - began)) s: $*"
+	grep -qE -- "$pattern" out.log || fail "nothing says: $pattern"
+}
+
+only_emulated() {
+	[ "$on" = emulated ] || skip "a fault that only the emulator makes"
+}
+
+without_a_device_the_reason_is_said() {
+	only_emulated
+	local train=("$aurelius" train --config config.yaml --run run --system.backend=cuda)
+	AURELIUS_EMULATOR_DEVICES=0 refuses 4 'no NVIDIA GPU is visible' "${train[@]}"
+	AURELIUS_EMULATOR_DRIVER=too-old refuses 4 'driver is for CUDA' "${train[@]}"
+	AURELIUS_EMULATOR_MEMORY_MB=1 refuses 4 'memory' "${train[@]}"
+	[ ! -e run/checkpoints ] || [ -z "$(ls run/checkpoints)" ] || fail "a refused run left checkpoints"
+	# With auto the CPU takes its place.
+	AURELIUS_EMULATOR_DEVICES=0 timeout 60 "$aurelius" train --config config.yaml --run auto --train.steps=20 >auto.log 2>&1 ||
+		fail "auto without a device"
+}
+
+# A GPU that fails in the middle ends all ranks, and the last checkpoint is whole.
+an_error_in_mid_run_keeps_the_checkpoint() {
+	only_emulated
+	local ranks
+	for ranks in 1 2; do
+		device 1 run$ranks --stop-at 100
+		refuses 4 'illegal memory access|IllegalAddress' env AURELIUS_EMULATOR_FAIL=kernel:900 AURELIUS_EMULATOR_DEVICES=$ranks \
+			mpirun -np $ranks --bind-to none "$aurelius" train --config config.yaml --run run$ranks --system.backend=cuda
+		device 1 run$ranks --stop-at 120
+		grep -q 'step 101/200' run$ranks.log || fail "the run did not go on from its checkpoint"
+	done
+}
+
+make_data
+write_config
+declare -F "$1" >/dev/null || fail "no case $1"
+"$1"
+echo "passed: $1"

@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# Everything that only a GPU can show, in one run of under ten minutes on one GPU: the conformance suite, the sanitizers of
+# CUDA, agreement with the CPU, a training to its validation loss, and speed beside PyTorch. Raw logs go to a folder.
+#
+#   tests/gpu.sh [--out FOLDER] [--build FOLDER | --bundle FOLDER] [--text FILE] [--python PYTHON] [PART...]
+#
+#   --out FOLDER     where the logs go (default: gpu-results)
+#   --build FOLDER   a build with nvcc; by default one is made in build-gpu for this machine's GPU
+#   --bundle FOLDER  an installed tree (cmake -DAURELIUS_BUNDLE=ON, cmake --install), for machines without compilers
+#   --text FILE      tiny Shakespeare, for the training (left out without it)
+#   --python PYTHON  one with PyTorch for CUDA (left out without it)
+#   PART             suite, sanitizers, agreement, training, speed (default: all, in this order)
+#
+# Exit code 1 when a part failed; what could not run says SKIP and why. summary.txt holds a line for each part.
+set -uo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+out=gpu-results build='' bundle='' text='' python=''
+parts=()
+
+fail() {
+	printf 'tests/gpu.sh: %s\n' "$*" >&2
+	exit 2
+}
+
+while (($#)); do
+	case "$1" in
+	--out) out=${2:?a folder}; shift ;;
+	--build) build=${2:?a folder}; shift ;;
+	--bundle) bundle=${2:?a folder}; shift ;;
+	--text) text=${2:?a file}; shift ;;
+	--python) python=${2:?a program}; shift ;;
+	-h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+	suite | sanitizers | agreement | training | speed) parts+=("$1") ;;
+	*) fail "no option or part $1 (--help lists them)" ;;
+	esac
+	shift
+done
+((${#parts[@]})) || parts=(suite sanitizers agreement training speed)
+mkdir -p "$out" || exit 2
+out=$(cd "$out" && pwd)
+command -v nvidia-smi >/dev/null || fail "no nvidia-smi: this machine has no NVIDIA driver"
+failed=0
+
+note() {
+	printf '%s\n' "$*" | tee -a "$out/summary.txt"
+}
+
+# timed SECONDS LOG COMMAND...: its output in LOG; 124 when it took longer.
+timed() {
+	local limit=$1 log=$out/$2
+	shift 2
+	printf '$ %s\n' "$*" >>"$log"
+	timeout "$limit" "$@" >>"$log" 2>&1
+}
+
+describe_machine() {
+	{
+		date -u +%Y-%m-%dT%H:%M:%SZ
+		nvidia-smi
+		nvidia-smi -q -d CLOCK,POWER,PERFORMANCE
+		"$aurelius" --version
+		"$aurelius" doctor
+	} >"$out/machine.txt" 2>&1
+}
+
+find_programs() {
+	if [ -n "$bundle" ]; then
+		aurelius=$bundle/bin/aurelius programs=$bundle/libexec/aurelius configs=$bundle/share/aurelius/configs
+		bench=$bundle/share/aurelius/benchmarks/pytorch
+		return
+	fi
+	configs=$here/configs bench=$here/benchmarks/pytorch
+	if [ -z "$build" ]; then
+		build=$here/build-gpu
+		local generator=()
+		command -v ninja >/dev/null && generator=(-G Ninja)
+		timed 600 build.txt cmake "${generator[@]}" -S "$here" -B "$build" -DCMAKE_BUILD_TYPE=Release -DAURELIUS_CUDA=ON \
+			-DCMAKE_CUDA_ARCHITECTURES=native && timed 900 build.txt cmake --build "$build" --parallel "$(nproc)" ||
+			fail "the build failed: $out/build.txt"
+	fi
+	aurelius=$build/aurelius programs=$build/tests/ops
+}
+
+# The conformance suite, a program an operation.
+suite() {
+	local program code good=0 bad=0
+	for program in "$programs"/gpu_*; do
+		[ -x "$program" ] || continue
+		code=0
+		AURELIUS_TEST_BACKEND=cuda timed 120 suite.txt "$program" || code=$?
+		if ((code == 0)); then good=$((good + 1)); else bad=$((bad + 1)); note "suite: $(basename "$program") ended with $code"; fi
+	done
+	note "suite: $good programs passed, $bad failed"
+	((good > 0 && bad == 0))
+}
+
+# A few operations each under memcheck and racecheck: all of them would take an hour.
+sanitizers() {
+	local tool program bad=0
+	command -v compute-sanitizer >/dev/null || { note "sanitizers: SKIP, no compute-sanitizer"; return 0; }
+	for tool in memcheck racecheck; do
+		for program in activation residual_norm embedding head_loss attention optimizer; do
+			[ -x "$programs/gpu_$program" ] || continue
+			AURELIUS_TEST_BACKEND=cuda AURELIUS_EMULATED_TEST=1 timed 60 "sanitizer-$tool.txt" compute-sanitizer --tool "$tool" \
+				--error-exitcode 9 "$programs/gpu_$program"
+			case $? in
+			0) ;;
+			124) note "sanitizers: $tool $program: not done within 60 s" ;;
+			*) bad=1; note "sanitizers: $tool $program: errors, see sanitizer-$tool.txt" ;;
+			esac
+		done
+	done
+	((bad)) || note "sanitizers: memcheck and racecheck found nothing"
+	((!bad))
+}
+
+# The whole program on the CPU and on the GPU.
+agreement() {
+	local case bad=0
+	[ -f "$here/tests/agreement/agreement.sh" ] || { note "agreement: SKIP, not in this tree"; return 0; }
+	for case in fp32_curves_agree bf16_curves_agree bigram_curves_agree a_rerun_gives_equal_bits a_checkpoint_crosses_over \
+		eval_and_generate_agree one_rank_and_two_give_equal_bits; do
+		if [ "$case" = one_rank_and_two_give_equal_bits ] && ! command -v mpirun >/dev/null; then
+			note "agreement: $case: SKIP, no mpirun"
+			continue
+		fi
+		AURELIUS=$aurelius AGREEMENT_ON=gpu timed 120 agreement.txt bash "$here/tests/agreement/agreement.sh" "$case" ||
+			{ bad=1; note "agreement: $case failed"; }
+	done
+	((bad)) || note "agreement: the CPU and the GPU agree"
+	((!bad))
+}
+
+# nanoGPT's recipe for a GPU to its best validation loss: 1.48 or lower is asked.
+training() {
+	[ -n "$text" ] || { note "training: SKIP, no --text"; return 0; }
+	local run=$out/shakespeare-char best
+	rm -rf "$run"
+	timed 60 training.txt "$aurelius" prepare "$text" --out "$out/shakespeare.h5" --val-fraction 0.1 || return 1
+	timed 240 training.txt "$aurelius" train --config "$configs/shakespeare-char.yaml" --run "$run" \
+		--data "$out/shakespeare.h5" --system.backend=cuda --system.precision=bf16 --train.checkpoint_interval=0 \
+		--max-minutes 3.5
+	best=$(sed -n 's/.*"event":"eval".*"val_loss":\([0-9.]*\).*/\1/p' "$run/log.jsonl" | sort -n | head -n 1)
+	cp "$run/log.jsonl" "$out/shakespeare-char.jsonl"
+	rm -rf "$run/checkpoints" "$out/shakespeare.h5"
+	note "training: shakespeare-char, best validation loss ${best:-none}, asked 1.48"
+	awk -v best="${best:-9}" 'BEGIN { exit !(best <= 1.48) }'
+}
+
+# Tokens a second of GPT-2 124M, bf16, T = 1024, beside the same model in PyTorch, in turns.
+speed() {
+	local turn sizes=(--model.block_size=1024 --train.batch_size=32 --train.micro_batch_size=32 --train.tokens=0)
+	for turn in 1 2 3; do
+		rm -rf "$out/speed-run"
+		timed 90 speed.txt "$aurelius" train --config "$configs/gpt2-124m.yaml" --run "$out/speed-run" --data synthetic \
+			--train.steps=40 --train.warmup_steps=0 --train.log_interval=1 --train.eval_interval=0 --train.eval_windows=1 \
+			--train.checkpoint_interval=0 --system.backend=cuda --system.precision=bf16 "${sizes[@]}" || return 1
+		cp "$out/speed-run/log.jsonl" "$out/speed-aurelius-$turn.jsonl"
+		[ -n "$python" ] && timed 150 speed.txt "$python" "$bench/train_bench.py" --config "$configs/gpt2-124m.yaml" \
+			--mode compile --device cuda --precision bf16 --batch-size 32 --micro-batch-size 32 --steps 40 --warmup 10
+	done
+	rm -rf "$out/speed-run"
+	note "speed: Aurelius, median tokens/s of steps 11 to 40 in each turn: $(for turn in 1 2 3; do
+		sed -n 's/.*"event":"step".*"tokens_per_s":\([0-9.]*\).*/\1/p' "$out/speed-aurelius-$turn.jsonl" | tail -n 30 | sort -n | sed -n 15p
+	done | tr '\n' ' ')"
+	note "speed: PyTorch, compiled, tokens/s in each turn: $(sed -n 's/.*"tokens_per_s": *\([0-9.]*\).*/\1/p' "$out/speed.txt" | tr '\n' ' ')"
+}
+
+: >"$out/summary.txt"
+find_programs
+[ -x "$aurelius" ] || fail "no program $aurelius"
+describe_machine
+for part in "${parts[@]}"; do
+	began=$SECONDS
+	"$part" || { failed=1; note "$part: FAILED"; }
+	note "$part took $((SECONDS - began)) s"
+done
+exit "$failed"
