@@ -91,7 +91,7 @@ aur_status aur_config_override(struct aur_config *config, const char *assignment
 
 /* Resolves what depends on other keys (micro_batch_size: batch_size / the largest power of two up to 8 that divides it)
  * and checks the values against each other: n_embd divisible by n_head, batch_size by micro_batch_size,
- * exactly one of steps, epochs, tokens, precision and backend that this program has, dropout below 1, warm-up within
+ * exactly one of steps, epochs, tokens, dropout below 1, warm-up within
  * the steps, ... AUR_USAGE names the key and the values that would do. */
 aur_status aur_config_finish(struct aur_config *config);
 
