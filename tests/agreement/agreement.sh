@@ -112,9 +112,10 @@ fp32_curves_agree() {
 	within 1e-3 other_cpu other 1 200
 }
 
-# Both round activations to bf16, but not the same sums.
+# Both round activations to bf16, but not the same sums: a bf16 that falls on the other side of a rounding is carried on
+# through 200 steps. (On so small a model the CPU's own bf16 is up to 4.4% from its fp32.)
 bf16_curves_agree() {
-	cpu 1 cpu
+	cpu 1 cpu --system.precision=bf16
 	device 1 cuda --system.precision=bf16
 	within 2e-2 cpu cuda 1 200
 }
