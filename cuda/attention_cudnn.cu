@@ -91,13 +91,15 @@ static int64_t round_up(int64_t n, int64_t unit)
 }
 
 /* The most sequences, dividing the batch, whose gradients of scores fit; 0 when not even one's do. cuDNN pads them to
- * whole tiles. */
+ * whole tiles. Its operands begin at multiples of 16 bytes, so each slice's log-sum-exps must: four fp32. */
 static int64_t slice_of(const struct aur_cudnn_attention_shape *shape)
 {
 	const int64_t bytes = shape->n_head * round_up(shape->positions, 64) * round_up(shape->positions, 128) * 2;
-	for (int64_t slice = shape->batch; slice > 0; slice--)
-		if (shape->batch % slice == 0 && slice * bytes <= most_score_bytes)
+	for (int64_t slice = shape->batch; slice > 0; slice--) {
+		const int aligned = slice == shape->batch || slice * shape->positions * shape->n_head % 4 == 0;
+		if (shape->batch % slice == 0 && slice * bytes <= most_score_bytes && aligned)
 			return slice;
+	}
 	return 0;
 }
 
@@ -220,10 +222,14 @@ static aur_status execute(
 	return check_cudnn(status, who);
 }
 
-/* The plan for these tensors, NULL when they are not served. */
-static const struct plan *plan_for(struct aur_cudnn_attention *attention, const struct aur_tensor *out, int64_t batch,
-	int64_t positions, int64_t n_head, const struct aur_dropout *dropout, enum pass pass)
+/* The plan for these tensors, NULL when they are not served. The log-sum-exps lie in fp32, so their place may suit the
+ * own kernels alone. */
+static const struct plan *plan_for(struct aur_cudnn_attention *attention, const struct aur_tensor *out,
+	const struct aur_tensor *lse, int64_t batch, int64_t positions, int64_t n_head, const struct aur_dropout *dropout,
+	enum pass pass)
 {
+	if (reinterpret_cast<uintptr_t>(lse->data) % 16 != 0)
+		return NULL;
 	if (!attention || out->dtype != AUR_BF16 || dropout->p > 0.0f || aur_columns(out) % n_head != 0)
 		return NULL;
 	const struct aur_cudnn_attention_shape shape = {batch, positions, n_head, aur_columns(out) / n_head};
@@ -238,7 +244,7 @@ aur_status aur_cudnn_attention_forward(
 	struct aur_cudnn_attention *attention, const struct aur_attention_forward *op, int *served)
 {
 	const struct plan *plan =
-		plan_for(attention, &op->out, op->batch, op->positions, op->n_head, &op->dropout, FORWARD);
+		plan_for(attention, &op->out, &op->lse, op->batch, op->positions, op->n_head, &op->dropout, FORWARD);
 	*served = plan != NULL;
 	if (!plan)
 		return AUR_OK;
@@ -290,7 +296,7 @@ aur_status aur_cudnn_attention_backward(
 	struct aur_cudnn_attention *attention, const struct aur_attention_backward *op, int *served)
 {
 	const struct plan *plan =
-		plan_for(attention, &op->out, op->batch, op->positions, op->n_head, &op->dropout, BACKWARD);
+		plan_for(attention, &op->out, &op->lse, op->batch, op->positions, op->n_head, &op->dropout, BACKWARD);
 	*served = plan != NULL;
 	for (int64_t first = 0; plan && first < op->batch; first += plan->slice)
 		AUR_TRY(run_slice(attention, plan, op, first));
