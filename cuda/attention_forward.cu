@@ -236,7 +236,9 @@ template <int D, bool DROPPED> constexpr int rows_of = AUR_ATTENTION_WARPS * 16 
 
 /* The last blocks of queries see the most keys and come first. */
 template <int D, bool DROPPED>
-AUR_KERNEL_RESIDENT(128, D == 64 && DROPPED ? 3 : 2)
+AUR_KERNEL_RESIDENT(128, D != 64   ? 0
+						 : DROPPED ? 3
+								   : 2)
 forward(aur_attention_call call, int blocks)
 {
 	AUR_SHARED(aur_dropout_sequence, dropout, 1);

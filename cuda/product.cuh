@@ -18,7 +18,7 @@
  * cublasLt.h wants leading dimensions that keep a matrix's elements apart; the documentation of cublasLtMatmul allows 0
  * for a C that is not D. Where the library does not keep to that, BATCHED does the same by what is allowed everywhere.
  */
-enum aur_product_form {
+enum aur_product_form : int32_t {
 	AUR_PRODUCT_LIBRARY,
 	AUR_PRODUCT_SPLIT,
 	AUR_PRODUCT_BATCHED,

@@ -12,13 +12,12 @@ struct built_in {
 
 static const struct built_in built_ins[] = {
 	{"system", "precision", 1u << AUR_PRECISION_FP32 | 1u << AUR_PRECISION_BF16, "fp32 or bf16"},
-	{"system", "recompute", 1u << AUR_RECOMPUTE_NONE, "none"},
 };
 
 static aur_status check_built_in(const struct aur_config *config)
 {
 	char value[AUR_TEXT_VALUE];
-	const int chosen[] = {config->system.precision, config->system.recompute};
+	const int chosen[] = {config->system.precision};
 	for (size_t i = 0; i < sizeof built_ins / sizeof built_ins[0]; i++) {
 		const struct built_in *is = &built_ins[i];
 		if (is->values >> chosen[i] & 1u)

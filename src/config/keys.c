@@ -143,7 +143,8 @@ const struct aur_key aur_key_table[] = {
 			"activations and gradient buffers; 1: all threads share every operation; 0: as many as threads where "
 			"operations are short and the buffers small. Any number gives the same bits"},
 	{CHOICE(system, recompute, "none", "none, light, block"), MAY_CHANGE,
-		.meaning = "what the backward pass computes again instead of keeping it in memory"},
+		.meaning = "what the backward pass computes again instead of keeping it in memory, with the same bits. light: the "
+			"outputs of the activations and, in fp32, of the norms; block: all of a block but its input"},
 	{SWITCH(system, share_gpu, "false"), MAY_CHANGE,
 		.meaning = "several ranks may use one GPU"},
 	{NUMBER(system, allreduce_bucket_mb, "25"), ABOVE_TO(0, 4096), MAY_CHANGE,

@@ -32,12 +32,27 @@ int64_t aur_gpt_norm_after(const struct aur_model *model, int64_t branch)
 	return model->config.post_norm ? branch : branch + 1;
 }
 
-void *aur_gpt_branch_input(const struct aur_gpt_pass *pass, int64_t branch)
+int64_t aur_gpt_norm_before(const struct aur_model *model, int64_t branch)
+{
+	return model->config.post_norm ? branch - 1 : branch;
+}
+
+/* In pre-norm the embeddings are s_0. */
+void *aur_gpt_stream(const struct aur_gpt_pass *pass, int64_t norm)
 {
 	const struct aur_gpt_activations *activations = pass->activations;
-	if (!pass->model->config.post_norm)
-		return activations->norms[branch].y;
-	return branch == 0 ? activations->embedded : activations->norms[branch - 1].y;
+	return norm == 0 && !pass->model->config.post_norm ? activations->embedded : activations->norms[norm].s;
+}
+
+void *aur_gpt_branch_input(const struct aur_gpt_pass *pass, int64_t branch)
+{
+	const int64_t norm = aur_gpt_norm_before(pass->model, branch);
+	return norm < 0 ? pass->activations->embedded : pass->activations->norms[norm].y;
+}
+
+int aur_gpt_norm_repeats(const struct aur_gpt_activations *activations)
+{
+	return activations->dtype == AUR_F32;
 }
 
 float aur_gpt_attention_scale(const struct aur_model *model)
@@ -94,6 +109,38 @@ static void *take(struct aur_arena *arena, const char *name, int64_t count, enum
 	return aur_arena_take(arena, name, (size_t)count * aur_dtype_bytes(dtype));
 }
 
+/* Whose s, mean and rstd a norm writes: its own or an earlier norm's. A block's backward pass reads those of both its
+ * norms at once: where blocks share them, they share two. */
+static int64_t owner_of_s(const struct aur_model *model, int training, int64_t norm)
+{
+	if (!training)
+		return 0;
+	if (model->config.kept != AUR_KEPT_INPUTS)
+		return norm;
+	const int block_input = !model->config.post_norm && norm % 2 == 0;
+	return block_input ? norm : norm % 2;
+}
+
+/* The same of y. Post-norm reads the last norm's y while it writes its own: two take turns. */
+static int64_t owner_of_y(
+	const struct aur_model *model, const struct aur_gpt_activations *activations, int training, int64_t norm)
+{
+	const int repeats = aur_gpt_norm_repeats(activations);
+	if (!training)
+		return norm % 2;
+	if (model->config.kept == AUR_KEPT_ALL)
+		return norm;
+	if (model->config.kept == AUR_KEPT_LIGHT)
+		return repeats ? norm % 2 : norm;
+	if (model->config.post_norm) {
+		const int block_input = norm % 2 == 1;
+		return block_input ? norm : 0;
+	}
+	/* The final norm leaves the last block's alone, which then need not be computed again. */
+	const int final = norm == aur_gpt_norms(model) - 1;
+	return norm % 2 == 0 && (final || !repeats) ? norm : norm % 2;
+}
+
 static void carve_norms(const struct aur_model *model, int64_t rows, int training,
 	struct aur_gpt_activations *activations, struct aur_arena *arena)
 {
@@ -101,18 +148,15 @@ static void carve_norms(const struct aur_model *model, int64_t rows, int trainin
 	const enum aur_dtype dtype = activations->dtype;
 	struct aur_gpt_norm *norms = activations->norms;
 	for (int64_t i = 0; i < aur_gpt_norms(model); i++) {
-		if (training || i == 0) {
+		const int64_t s = owner_of_s(model, training, i), y = owner_of_y(model, activations, training, i);
+		if (s == i) {
 			norms[i].s = take(arena, "residual stream", rows * width, dtype);
 			norms[i].mean = take(arena, "norms", rows, AUR_F32);
 			norms[i].rstd = take(arena, "norms", rows, AUR_F32);
 		} else {
-			norms[i] = norms[0];
+			norms[i] = norms[s];
 		}
-		/* Post-norm reads the last norm's y while it writes its own: two take turns. */
-		if (training || i < 2)
-			norms[i].y = take(arena, "norms", rows * width, dtype);
-		else
-			norms[i].y = norms[i % 2].y;
+		norms[i].y = y == i ? take(arena, "norms", rows * width, dtype) : norms[y].y;
 	}
 }
 
@@ -122,8 +166,9 @@ static void carve_blocks(const struct aur_model *model, int64_t rows, int traini
 	const struct aur_model_config *config = &model->config;
 	const enum aur_dtype dtype = activations->dtype;
 	struct aur_gpt_block *blocks = activations->blocks;
+	const int shared = !training || config->kept == AUR_KEPT_INPUTS;
 	for (int64_t i = 0; i < config->n_layer; i++) {
-		if (!training && i > 0) {
+		if (shared && i > 0) {
 			blocks[i] = blocks[0];
 			continue;
 		}
@@ -131,7 +176,12 @@ static void carve_blocks(const struct aur_model *model, int64_t rows, int traini
 		blocks[i].mixed = take(arena, "attention", rows * config->n_embd, dtype);
 		blocks[i].lse = take(arena, "attention", rows * config->n_head, AUR_F32);
 		blocks[i].hidden = take(arena, "mlp", rows * config->mlp_width, dtype);
-		blocks[i].activated = training ? take(arena, "mlp", rows * config->mlp_width, dtype) : blocks[i].hidden;
+		if (!training)
+			blocks[i].activated = blocks[i].hidden;
+		else if (i == 0 || config->kept == AUR_KEPT_ALL)
+			blocks[i].activated = take(arena, "mlp", rows * config->mlp_width, dtype);
+		else
+			blocks[i].activated = blocks[0].activated;
 	}
 }
 

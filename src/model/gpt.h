@@ -48,13 +48,14 @@ struct aur_gpt {
 	int64_t (*layers)[AUR_GPT_TENSORS]; /* owned [n_layer] */
 };
 
-/* What one norm keeps for the backward pass. */
+/* What one norm computes. Where it is not kept for the backward pass, norms share its memory. */
 struct aur_gpt_norm {
 	void *s, *y;        /* [N, C] */
 	float *mean, *rstd; /* [N] */
 };
 
-/* What the two branches of one block keep. Without training all blocks share one, and `activated` is `hidden`. */
+/* What the two branches of one block compute. Where it is not kept for the backward pass all blocks share one, and
+ * without training `activated` is `hidden`. */
 struct aur_gpt_block {
 	void *qkv;                /* [N, 3C] */
 	void *mixed;              /* [N, C] attention's output before its projection */
@@ -110,8 +111,12 @@ int64_t aur_gpt_branches(const struct aur_model *model);
 int64_t aur_gpt_norms(const struct aur_model *model);
 struct aur_gpt_norm_place aur_gpt_norm_place_of(const struct aur_model *model, int64_t norm);
 
-/* The norm that adds branch j to the stream, and what branch j reads. */
+/* The norm that adds branch j to the stream; the one whose y branch j reads, -1 where it reads the embeddings. */
 int64_t aur_gpt_norm_after(const struct aur_model *model, int64_t branch);
+int64_t aur_gpt_norm_before(const struct aur_model *model, int64_t branch);
+
+/* s_j, and what branch j reads. */
+void *aur_gpt_stream(const struct aur_gpt_pass *pass, int64_t norm);
 void *aur_gpt_branch_input(const struct aur_gpt_pass *pass, int64_t branch);
 float aur_gpt_attention_scale(const struct aur_model *model);
 
@@ -128,8 +133,16 @@ void aur_gpt_activations_clear(struct aur_gpt_activations *activations);
 void aur_gpt_activations_carve(const struct aur_model *model, int64_t batch, int64_t positions, int training,
 	struct aur_gpt_activations *activations, struct aur_arena *arena);
 
+/* Whether norm(s) of a kept s is the y of the forward pass. In bf16 it is not: there y comes from the sum before s was
+ * rounded. */
+int aur_gpt_norm_repeats(const struct aur_gpt_activations *activations);
+
 /* Tokens to the last norm's output [N, C], which is given in *hidden. */
 aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens, void **hidden);
+
+/* Computes again what the backward pass of branch j reads and was not kept. Branches come from the last to the first.
+ */
+aur_status aur_gpt_recompute(const struct aur_gpt_pass *pass, int64_t branch);
 
 aur_status aur_gpt_forward(struct aur_workspace *workspace, const struct aur_micro_batch *batch);
 aur_status aur_gpt_backward(struct aur_workspace *workspace, const struct aur_micro_batch *batch);

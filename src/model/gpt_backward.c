@@ -114,8 +114,7 @@ static void choose_inputs(const struct backward *run, int64_t norm, struct aur_r
 }
 
 /* d_stream becomes the gradient of the sum; d_branch, where it is given, that of the added branch. */
-static aur_status norm_backward(
-	const struct backward *run, int64_t norm, void *s, struct aur_dropout dropout, void *d_branch)
+static aur_status norm_backward(const struct backward *run, int64_t norm, struct aur_dropout dropout, void *d_branch)
 {
 	const struct aur_gpt_pass *pass = &run->pass;
 	const struct aur_model *model = pass->model;
@@ -125,7 +124,7 @@ static aur_status norm_backward(
 	struct aur_weights weights;
 	AUR_TRY(aur_parameters_acquire(&model->parameters, place.layer, &pass->weights, &weights));
 	struct aur_residual_norm_backward op = {
-		.s = aur_gpt_rows(pass, s, model->config.n_embd),
+		.s = aur_gpt_rows(pass, aur_gpt_stream(pass, norm), model->config.n_embd),
 		.gamma = aur_model_tensor(model, weights.values, place.weight),
 		.mean = aur_view1(kept->mean, rows),
 		.rstd = aur_view1(kept->rstd, rows),
@@ -149,7 +148,7 @@ static aur_status add_and_norm_backward(const struct backward *run, int64_t bran
 	const struct aur_dropout dropout = aur_gpt_branch_dropout(&run->pass, branch);
 	void *d_branch = dropout.p > 0 ? activations->d_branch : NULL;
 	*d_out = d_branch ? d_branch : activations->d_stream;
-	return norm_backward(run, norm, activations->norms[norm].s, dropout, d_branch);
+	return norm_backward(run, norm, dropout, d_branch);
 }
 
 static aur_status embedding_backward(const struct backward *run, const int32_t *tokens, void *d_embedded)
@@ -186,7 +185,7 @@ static aur_status embedded_backward(const struct backward *run, const int32_t *t
 {
 	const struct aur_gpt_activations *activations = run->pass.activations;
 	if (!run->pass.model->config.post_norm)
-		AUR_TRY(norm_backward(run, 0, activations->embedded, (struct aur_dropout){0}, NULL));
+		AUR_TRY(norm_backward(run, 0, (struct aur_dropout){0}, NULL));
 	else if (activations->dtype == AUR_F32)
 		AUR_TRY(add_to_stream(run));
 	else
@@ -200,6 +199,7 @@ aur_status aur_gpt_backward(struct aur_workspace *workspace, const struct aur_mi
 	AUR_TRY(aur_gpt_head_loss(&run.pass, batch, workspace->gpt->d_stream));
 	for (int64_t branch = aur_gpt_branches(workspace->model) - 1; branch >= 0; branch--) {
 		void *d_out;
+		AUR_TRY(aur_gpt_recompute(&run.pass, branch));
 		AUR_TRY(add_and_norm_backward(&run, branch, &d_out));
 		AUR_TRY(branch_backward(&run, branch, d_out));
 	}

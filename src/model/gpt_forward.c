@@ -114,39 +114,46 @@ static aur_status attend_cached(const struct aur_gpt_pass *pass, int64_t layer)
 	return pass->backend->ops->attention_cached(pass->backend, &op);
 }
 
-static aur_status attention_branch(
-	const struct aur_gpt_pass *pass, const struct aur_weights *weights, int64_t layer, void *input)
-{
-	const struct aur_gpt_block *block = &pass->activations->blocks[layer];
-	AUR_TRY(linear(pass, weights, layer, AUR_C_ATTN_WEIGHT, input, block->qkv));
-	AUR_TRY(pass->cache ? attend_cached(pass, layer) : attend(pass, layer));
-	return linear(pass, weights, layer, AUR_ATTN_PROJ_WEIGHT, block->mixed, pass->activations->branch);
-}
-
-static aur_status mlp_branch(
-	const struct aur_gpt_pass *pass, const struct aur_weights *weights, int64_t layer, void *input)
+static aur_status activate(const struct aur_gpt_pass *pass, int64_t layer)
 {
 	const struct aur_gpt_block *block = &pass->activations->blocks[layer];
 	const int64_t width = pass->model->config.mlp_width;
-	AUR_TRY(linear(pass, weights, layer, AUR_C_FC_WEIGHT, input, block->hidden));
 	const struct aur_activation_forward op = {
 		.kind = pass->model->config.activation,
 		.x = aur_gpt_rows(pass, block->hidden, width),
 		.y = aur_gpt_rows(pass, block->activated, width),
 	};
-	AUR_TRY(pass->backend->ops->activation_forward(pass->backend, &op));
-	return linear(pass, weights, layer, AUR_MLP_PROJ_WEIGHT, block->activated, pass->activations->branch);
+	return pass->backend->ops->activation_forward(pass->backend, &op);
 }
 
-static aur_status run_branch(const struct aur_gpt_pass *pass, int64_t branch)
+/* A branch up to what its projection reads. */
+static aur_status run_inside(const struct aur_gpt_pass *pass, int64_t branch)
 {
 	const struct aur_parameters *parameters = &pass->model->parameters;
-	const int layer = (int)(branch / 2);
+	const int layer = (int)(branch / 2), is_mlp = branch % 2 == 1;
+	const struct aur_gpt_block *block = &pass->activations->blocks[layer];
 	void *input = aur_gpt_branch_input(pass, branch);
 	struct aur_weights weights;
 	AUR_TRY(aur_parameters_acquire(parameters, layer, &pass->weights, &weights));
-	const aur_status status =
-		branch % 2 == 0 ? attention_branch(pass, &weights, layer, input) : mlp_branch(pass, &weights, layer, input);
+	const aur_status status = is_mlp ? linear(pass, &weights, layer, AUR_C_FC_WEIGHT, input, block->hidden)
+									 : linear(pass, &weights, layer, AUR_C_ATTN_WEIGHT, input, block->qkv);
+	aur_parameters_release(parameters, layer, &weights);
+	AUR_TRY(status);
+	if (is_mlp)
+		return activate(pass, layer);
+	return pass->cache ? attend_cached(pass, layer) : attend(pass, layer);
+}
+
+static aur_status project(const struct aur_gpt_pass *pass, int64_t branch)
+{
+	const struct aur_parameters *parameters = &pass->model->parameters;
+	const int layer = (int)(branch / 2), is_mlp = branch % 2 == 1;
+	const struct aur_gpt_block *block = &pass->activations->blocks[layer];
+	void *out = pass->activations->branch;
+	struct aur_weights weights;
+	AUR_TRY(aur_parameters_acquire(parameters, layer, &pass->weights, &weights));
+	const aur_status status = is_mlp ? linear(pass, &weights, layer, AUR_MLP_PROJ_WEIGHT, block->activated, out)
+									 : linear(pass, &weights, layer, AUR_ATTN_PROJ_WEIGHT, block->mixed, out);
 	aur_parameters_release(parameters, layer, &weights);
 	return status;
 }
@@ -154,10 +161,22 @@ static aur_status run_branch(const struct aur_gpt_pass *pass, int64_t branch)
 /* What branch j is added to: the stream in pre-norm, the branch's own input in post-norm. */
 static void *residual_of(const struct aur_gpt_pass *pass, int64_t branch)
 {
-	const struct aur_gpt_activations *activations = pass->activations;
-	if (pass->model->config.post_norm)
-		return aur_gpt_branch_input(pass, branch);
-	return branch == 0 ? activations->embedded : activations->norms[branch].s;
+	return pass->model->config.post_norm ? aur_gpt_branch_input(pass, branch) : aur_gpt_stream(pass, branch);
+}
+
+/* A branch, its sum with the stream and the norm behind it. */
+static aur_status run_branch(const struct aur_gpt_pass *pass, int64_t branch)
+{
+	AUR_TRY(run_inside(pass, branch));
+	AUR_TRY(project(pass, branch));
+	return add_and_norm(pass, aur_gpt_norm_after(pass->model, branch), residual_of(pass, branch),
+		pass->activations->branch, aur_gpt_branch_dropout(pass, branch));
+}
+
+/* y of an s that is there. */
+static aur_status norm_of_stream(const struct aur_gpt_pass *pass, int64_t norm)
+{
+	return add_and_norm(pass, norm, NULL, aur_gpt_stream(pass, norm), (struct aur_dropout){0});
 }
 
 aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens, void **hidden)
@@ -166,14 +185,43 @@ aur_status aur_gpt_trunk(const struct aur_gpt_pass *pass, const int32_t *tokens,
 	const struct aur_model *model = pass->model;
 	AUR_TRY(embed(pass, tokens));
 	if (!model->config.post_norm)
-		AUR_TRY(add_and_norm(pass, 0, NULL, activations->embedded, (struct aur_dropout){0}));
-	for (int64_t branch = 0; branch < aur_gpt_branches(model); branch++) {
+		AUR_TRY(norm_of_stream(pass, 0));
+	for (int64_t branch = 0; branch < aur_gpt_branches(model); branch++)
 		AUR_TRY(run_branch(pass, branch));
-		AUR_TRY(add_and_norm(pass, aur_gpt_norm_after(model, branch), residual_of(pass, branch), activations->branch,
-			aur_gpt_branch_dropout(pass, branch)));
-	}
 	*hidden = activations->norms[aur_gpt_norms(model) - 1].y;
 	return AUR_OK;
+}
+
+static aur_status recompute_outputs(const struct aur_gpt_pass *pass, int64_t branch)
+{
+	const int64_t norm = aur_gpt_norm_before(pass->model, branch);
+	if (norm >= 0 && aur_gpt_norm_repeats(pass->activations))
+		AUR_TRY(norm_of_stream(pass, norm));
+	return branch % 2 == 1 ? activate(pass, branch / 2) : AUR_OK;
+}
+
+/* In pre-norm the sum behind the block is the next block's input, which was kept; in post-norm it is not that but its
+ * norm. */
+static aur_status recompute_block(const struct aur_gpt_pass *pass, int64_t layer)
+{
+	const int64_t attention = 2 * layer, mlp = attention + 1;
+	const int post_norm = pass->model->config.post_norm;
+	if (!post_norm && aur_gpt_norm_repeats(pass->activations))
+		AUR_TRY(norm_of_stream(pass, attention));
+	AUR_TRY(run_branch(pass, attention));
+	return post_norm ? run_branch(pass, mlp) : run_inside(pass, mlp);
+}
+
+/* The last block was the last to write what blocks share. */
+aur_status aur_gpt_recompute(const struct aur_gpt_pass *pass, int64_t branch)
+{
+	const struct aur_model_config *config = &pass->model->config;
+	const int64_t layer = branch / 2;
+	if (config->kept == AUR_KEPT_ALL)
+		return AUR_OK;
+	if (config->kept == AUR_KEPT_LIGHT)
+		return recompute_outputs(pass, branch);
+	return branch % 2 == 1 && layer < config->n_layer - 1 ? recompute_block(pass, layer) : AUR_OK;
 }
 
 struct aur_gpt_pass aur_gpt_pass_of(const struct aur_workspace *workspace, const struct aur_micro_batch *batch)

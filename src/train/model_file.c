@@ -45,6 +45,11 @@ void aur_model_config_from(const struct aur_config *config, int64_t vocab_size, 
 		[AUR_NAME_GELU] = AUR_GELU,
 		[AUR_NAME_GELU_TANH] = AUR_GELU_TANH,
 	};
+	static const enum aur_kept kept[] = {
+		[AUR_RECOMPUTE_NONE] = AUR_KEPT_ALL,
+		[AUR_RECOMPUTE_LIGHT] = AUR_KEPT_LIGHT,
+		[AUR_RECOMPUTE_BLOCK] = AUR_KEPT_INPUTS,
+	};
 	*model = (struct aur_model_config){
 		.type = config->model.kind == AUR_MODEL_BIGRAM ? AUR_TYPE_BIGRAM : AUR_TYPE_GPT,
 		.vocab_size = vocab_size,
@@ -62,6 +67,7 @@ void aur_model_config_from(const struct aur_config *config, int64_t vocab_size, 
 		.dropout = (float)config->model.dropout,
 		.embedding_dropout = (float)config->model.embedding_dropout,
 		.pytorch_init = config->model.init == AUR_INIT_PYTORCH,
+		.kept = kept[config->system.recompute],
 	};
 	if (config->model.attention_scale == AUR_SCALE_EMBD)
 		model->attention_scale = (float)(1.0 / sqrt((double)config->model.n_embd));

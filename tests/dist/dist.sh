@@ -99,6 +99,20 @@ lanes_give_equal_bits() {
 	grep -q '4 threads in 4 lanes' four.log || fail "four lanes are not named: $(grep threads four.log)"
 }
 
+# What is kept of the forward pass is a matter of memory alone, and a resume may change it.
+recomputing_gives_equal_bits() {
+	local kept
+	train 1 none || fail "none"
+	for kept in light block; do
+		train 2 $kept --system.recompute=$kept || fail "$kept"
+		same_run none $kept
+	done
+	train 1 resumed --system.recompute=block --stop-at 25 || fail "block to step 25"
+	train 1 resumed --system.recompute=light || fail "resume with light"
+	grep -q "system.recompute was block, is light" resumed.log || fail "the resume does not name the key"
+	same_run none resumed
+}
+
 # Four leaves of three micro-batches each: the leaves are accumulated, not only added.
 twelve_micro_batches_give_equal_bits() {
 	for ranks in 1 2 4; do
@@ -490,6 +504,18 @@ bf16_ranks_give_equal_bits() {
 			--model.n_embd=39 --model.n_head=3 || fail "post-norm on $ranks ranks"
 	done
 	same_run post1 post4
+}
+
+recomputing_in_bf16_gives_equal_bits() {
+	needs_bf16
+	local position kept
+	for position in pre post; do
+		for kept in none light block; do
+			train 1 $position-$kept --system.precision=bf16 --model.norm_position=$position --system.recompute=$kept ||
+				fail "$position, $kept"
+			same_run $position-none $position-$kept
+		done
+	done
 }
 
 bf16_saved_on_two_resumed_on_one_and_four() {

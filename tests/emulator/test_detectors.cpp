@@ -135,7 +135,8 @@ AUR_KERNEL(32) write_behind_shared(int at)
 {
 	AUR_SHARED(float, first, 10);
 	AUR_SHARED(float, second, 10);
-	first[at] = 1.0f;
+	float *behind = first;
+	behind[at] = 1.0f;
 	second[0] = 1.0f;
 }
 

@@ -203,6 +203,36 @@ static void nan_reaches_its_whole_row_and_no_other(void **state)
 	ops_close(&backend);
 }
 
+static void check_again(const struct variety *v)
+{
+	const int64_t rows = rows_of(v), count = rows * v->columns;
+	struct variety of_s = *v;
+	of_s.with_a = of_s.s_is_a = 0;
+	of_s.p = 0.0f;
+	struct aur_backend *backend = open_for(v);
+	struct inputs in = inputs_of(v);
+	const struct forward_results first = run_forward(backend, v, &in);
+	in.b = first.s;
+	const struct forward_results again = run_forward(backend, &of_s, &in);
+	ops_assert_same_bits("y", again.y, first.y, (size_t)count * sizeof(float));
+	ops_assert_same_bits("mean", again.mean, first.mean, (size_t)rows * sizeof(float));
+	ops_assert_same_bits("rstd", again.rstd, first.rstd, (size_t)rows * sizeof(float));
+	ops_close(&backend);
+}
+
+/* system.recompute: light makes y again from the s that was kept, on a path without a sum. */
+static void the_norm_of_a_kept_sum_repeats(void **state)
+{
+	(void)state;
+	const struct variety wider[] = {{1, 9, 39, 0.2f, 1, 1, 0, AUR_F32}, {1, 9, 384, 0.0f, 1, 1, 0, AUR_F32},
+		{1, 9, 768, 0.1f, 1, 0, 0, AUR_F32}, {1, 3, 1541, 0.0f, 1, 1, 0, AUR_F32}};
+	for (int i = 0; i < VARIETIES; i++)
+		if (varieties[i].type == AUR_F32 && (varieties[i].with_a || varieties[i].p > 0.0f))
+			check_again(&varieties[i]);
+	for (int i = 0; i < 4; i++)
+		check_again(&wider[i]);
+}
+
 /* Which operands a backward call has, and what d_a is. */
 struct backward_variety {
 	int with_y2, with_residual, with_b, with_beta, with_gamma;
@@ -481,6 +511,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forward_matches_float64),
 		cmocka_unit_test(large_mean_keeps_the_variance),
+		cmocka_unit_test(the_norm_of_a_kept_sum_repeats),
 		cmocka_unit_test(nan_reaches_its_whole_row_and_no_other),
 		cmocka_unit_test(backward_matches_finite_differences),
 		cmocka_unit_test(large_results_are_the_same_as_small_ones),

@@ -249,7 +249,6 @@ static const struct wrong unfit[] = {
 	{"train.warmup_steps=1001", "train.warmup_steps: 1001 is more than train.steps 1000; use 0 to 1000"},
 	{"train.min_learning_rate=1", "train.min_learning_rate: 1 is above train.learning_rate 0.0003"},
 	{"system.precision=tf32", "system.precision: this program was built without tf32; use fp32 or bf16"},
-	{"system.recompute=light", "system.recompute: this program was built without light; use none"},
 };
 
 static void values_that_do_not_fit_each_other_are_refused(void **state)

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -64,6 +65,10 @@ static void a_plan_is_what_a_trainer_takes(void **state)
 								 "train: {steps: 1, batch_size: 8}\n");
 	assert_plan_is_what_is_taken("model: {kind: gpt, n_layer: 2, n_head: 2, n_embd: 32, block_size: 16}\n"
 								 "train: {steps: 1, batch_size: 8}\nsystem: {precision: bf16}\n");
+	assert_plan_is_what_is_taken("model: {kind: gpt, n_layer: 3, n_head: 2, n_embd: 32, block_size: 16}\n"
+								 "train: {steps: 1, batch_size: 8}\nsystem: {recompute: light}\n");
+	assert_plan_is_what_is_taken("model: {kind: gpt, n_layer: 3, n_head: 2, n_embd: 32, block_size: 16}\n"
+								 "train: {steps: 1, batch_size: 8}\nsystem: {recompute: block, precision: bf16}\n");
 	assert_plan_is_what_is_taken("model: {kind: bigram, block_size: 8}\ntrain: {steps: 1, batch_size: 6}\n");
 }
 
@@ -128,6 +133,32 @@ static void bf16_adds_rounded_weights_and_halves_activations(void **state)
 	aur_model_destroy(&model);
 }
 
+static size_t bytes_planned(const char *recompute)
+{
+	char yaml[256];
+	struct aur_config config;
+	struct aur_backend *backend = NULL;
+	struct aur_arena plan;
+	snprintf(yaml, sizeof yaml,
+		"model: {kind: gpt, n_layer: 3, n_head: 2, n_embd: 64, block_size: 16}\n"
+		"train: {steps: 1, batch_size: 8}\nsystem: {recompute: %s}\n",
+		recompute);
+	make_config(&config, yaml);
+	struct aur_model *model = make_model(&config);
+	assert_int_equal(aur_backend_open("cpu", &backend), AUR_OK);
+	assert_int_equal(aur_trainer_plan(&config, model, backend, 1, &plan), AUR_OK);
+	aur_backend_close(&backend);
+	aur_model_destroy(&model);
+	return plan.used;
+}
+
+static void what_is_computed_again_takes_no_memory(void **state)
+{
+	(void)state;
+	assert_true(bytes_planned("light") < bytes_planned("none"));
+	assert_true(bytes_planned("block") < bytes_planned("light"));
+}
+
 int main(void)
 {
 	aur_backend_register(&aur_cpu_factory);
@@ -135,6 +166,7 @@ int main(void)
 		cmocka_unit_test(a_plan_is_what_a_trainer_takes),
 		cmocka_unit_test(ranks_divide_the_optimizer_state_alone),
 		cmocka_unit_test(bf16_adds_rounded_weights_and_halves_activations),
+		cmocka_unit_test(what_is_computed_again_takes_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,6 +175,15 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 	return check_stream(stream);
 }
 
+/* Without the lock: the function may wait for other threads and processes. */
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *data)
+{
+	const cudaError_t error = cudaStreamSynchronize(stream);
+	if (error == cudaSuccess)
+		function(data);
+	return error;
+}
+
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
 {
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());

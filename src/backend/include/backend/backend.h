@@ -80,7 +80,9 @@ struct aur_embedding_backward {
  *   s = a + dropout(b)        y = gamma * (s - mean(s)) * rstd(s) + beta,   rstd = 1/sqrt(var + epsilon)
  * a [N,C] optional: s = dropout(b) without it, and with no dropout either s may be absent and is b itself.
  * b, s, y [N,C]; s may be a. gamma [C]; beta [C] optional. mean, rstd [N] fp32, kept for the backward pass.
- * `sequence` = T tells rows of one sequence for dropout's counter. */
+ * `sequence` = T tells rows of one sequence for dropout's counter.
+ * In fp32 the bits of y, mean and rstd are those of the same operation on s as its b, without a and dropout: so y can
+ * be made again. A bf16 y comes from s before it is rounded, and cannot. */
 struct aur_residual_norm_forward {
 	struct aur_tensor a, b, s, y, gamma, beta, mean, rstd;
 	float epsilon; /* 0: 1e-5 */

@@ -13,6 +13,14 @@
 
 enum aur_model_type { AUR_TYPE_BIGRAM, AUR_TYPE_GPT };
 
+/* What a GPT keeps of the forward pass for the backward pass, which computes the rest again: the same operations on the
+ * same inputs, so that the gradients have the same bits. */
+enum aur_kept {
+	AUR_KEPT_ALL,
+	AUR_KEPT_LIGHT, /* all but the outputs of activations and, in fp32, of norms */
+	AUR_KEPT_INPUTS /* of each block its input alone; in bf16 of pre-norm the output of its first norm too */
+};
+
 struct aur_model_config {
 	enum aur_model_type type;
 	int64_t vocab_size;                          /* V */
@@ -28,6 +36,7 @@ struct aur_model_config {
 	float dropout;         /* attention weights and both branch outputs */
 	float embedding_dropout;
 	int pytorch_init; /* PyTorch's defaults instead of GPT-2's */
+	enum aur_kept kept;
 };
 
 struct aur_model;
