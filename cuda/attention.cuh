@@ -169,12 +169,18 @@ static inline dim3 aur_attention_grid(const aur_attention_call &call, int rows, 
 	return dim3(static_cast<unsigned>(call.pairs * aur_attention_blocks(call, rows)), static_cast<unsigned>(chunks));
 }
 
-/* Dynamic shared memory beyond 48 KiB has to be asked for. */
-template <class Kernel> static aur_status aur_attention_allow(const char *who, Kernel kernel, size_t bytes)
+/* Dynamic shared memory beyond 48 KiB has to be asked for, once for each kernel and device; a kernel of these files
+ * always takes the same. */
+template <auto KERNEL> static aur_status aur_attention_allow(const aur_cuda *cuda, const char *who, size_t bytes)
 {
-	return aur_cuda_check(cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
-							  cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-		who);
+	static int device = -1;
+	if (device == cuda->device)
+		return AUR_OK;
+	AUR_TRY(aur_cuda_check(cudaFuncSetAttribute(reinterpret_cast<const void *>(KERNEL),
+							   cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+		who));
+	device = cuda->device;
+	return AUR_OK;
 }
 
 /* On the tensor cores, for heads up to this size. */

@@ -228,10 +228,14 @@ static aur_status execute(
 	return check_cudnn(status, who);
 }
 
-/* The plan for these tensors, NULL when they are not served. */
-static const struct plan *plan_for(struct aur_cudnn_attention *attention, const struct aur_tensor *out, int64_t batch,
-	int64_t positions, int64_t n_head, const struct aur_dropout *dropout, enum pass pass)
+/* The plan for these tensors, NULL when they are not served. The log-sum-exps lie in fp32, so their place may suit the
+ * own kernels alone. */
+static const struct plan *plan_for(struct aur_cudnn_attention *attention, const struct aur_tensor *out,
+	const struct aur_tensor *lse, int64_t batch, int64_t positions, int64_t n_head, const struct aur_dropout *dropout,
+	enum pass pass)
 {
+	if (reinterpret_cast<uintptr_t>(lse->data) % 16 != 0)
+		return NULL;
 	if (!attention || out->dtype != AUR_BF16 || dropout->p > 0.0f || aur_columns(out) % n_head != 0)
 		return NULL;
 	const struct aur_cudnn_attention_shape shape = {batch, positions, n_head, aur_columns(out) / n_head};
@@ -246,7 +250,7 @@ aur_status aur_cudnn_attention_forward(
 	struct aur_cudnn_attention *attention, const struct aur_attention_forward *op, int *served)
 {
 	const struct plan *plan =
-		plan_for(attention, &op->out, op->batch, op->positions, op->n_head, &op->dropout, FORWARD);
+		plan_for(attention, &op->out, &op->lse, op->batch, op->positions, op->n_head, &op->dropout, FORWARD);
 	*served = plan != NULL;
 	if (!plan)
 		return AUR_OK;
@@ -298,7 +302,7 @@ aur_status aur_cudnn_attention_backward(
 	struct aur_cudnn_attention *attention, const struct aur_attention_backward *op, int *served)
 {
 	const struct plan *plan =
-		plan_for(attention, &op->out, op->batch, op->positions, op->n_head, &op->dropout, BACKWARD);
+		plan_for(attention, &op->out, &op->lse, op->batch, op->positions, op->n_head, &op->dropout, BACKWARD);
 	*served = plan != NULL;
 	for (int64_t first = 0; plan && first < op->batch; first += plan->slice)
 		AUR_TRY(run_slice(attention, plan, op, first));

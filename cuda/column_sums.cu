@@ -54,9 +54,10 @@ AUR_DEVICE void add_rows(const T *x, int64_t begin, int64_t end, int64_t pitch, 
 	}
 }
 
-/* gridDim.y is the number of parts. */
+/* gridDim.y is the number of parts. Four blocks a multiprocessor leave a thread registers for all its rows under way;
+ * left to itself the compiler makes room for more blocks and reads fewer rows at once. */
 template <bool WIDE, class T>
-AUR_KERNEL(THREADS)
+AUR_KERNEL_RESIDENT(THREADS, 4)
 sum_parts(const T *x, int64_t rows, int64_t columns, int64_t pitch, float *partial)
 {
 	AUR_SHARED(float, shared, WARPS *TILE);

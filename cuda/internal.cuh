@@ -111,7 +111,8 @@ struct aur_cuda_product {
 
 /* C may not overlap A or B. Fails with AUR_SHAPE when a bf16 C with a bias finds less scratch memory than
  * aur_cuda_product_scratch: it uses cuda->scratch from its start, no other product does. The first product of a shape
- * waits for the GPU while its algorithm is chosen; later ones are asynchronous on the compute stream. */
+ * may run several times, and waits for the GPU where algorithms are measured (choices.h); later ones are asynchronous
+ * on the compute stream. */
 size_t aur_cuda_product_scratch(int64_t m, int64_t n);
 aur_status aur_cuda_multiply(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);
 aur_status aur_cuda_products_create(struct aur_cuda *cuda);

@@ -9,6 +9,8 @@
  *   AUR_SHARED(type, name, count);       `name` is an array of `count` elements, shared by the block, 16-byte aligned
  *   AUR_SHARED_DYNAMIC(type, name);      `name` is the block's dynamic shared memory, of shared_bytes
  *   AUR_KERNEL(threads)                  a kernel for blocks of at most so many threads
+ *   AUR_KERNEL_RESIDENT(threads, blocks) one of which a multiprocessor is to hold so many blocks at once: registers are
+ *                                        rationed for that, and for no more
  *
  * Parentheses stand round a kernel that has template arguments, since a macro cuts at their commas. Shared memory is
  * declared at the top of a kernel, outside of loops and conditions, before any barrier. Intrinsics that have no twin on
@@ -21,9 +23,11 @@
 
 #ifdef AURELIUS_EMULATED
 #include "emulator/device.h"
+#define AUR_KERNEL_RESIDENT(threads, blocks) AUR_KERNEL(threads)
 #else
 
 #define AUR_KERNEL(threads) __global__ void __launch_bounds__(threads)
+#define AUR_KERNEL_RESIDENT(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
 #define AUR_DEVICE __device__ __forceinline__
 #define AUR_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define AUR_SHARED_DYNAMIC(type, name)                                                                                 \

@@ -23,6 +23,7 @@ aur_status aur_cuda_allocate(struct aur_backend *, size_t bytes, void **memory)
 void aur_cuda_release(struct aur_backend *, void *memory)
 {
 	(void)cudaFree(memory);
+	(void)cudaGetLastError(); /* nobody is told, so the next launch may not find it */
 }
 
 aur_status aur_cuda_staging_create(struct aur_cuda *cuda)
@@ -81,10 +82,10 @@ aur_status aur_cuda_upload(struct aur_backend *backend, void *to_device, const v
 
 aur_status aur_cuda_download(struct aur_backend *backend, void *to_host, const void *from_device, size_t bytes)
 {
-	const cudaStream_t stream = aur_cuda_of(backend)->stream;
-	AUR_TRY(
-		aur_cuda_check(cudaMemcpyAsync(to_host, from_device, bytes, cudaMemcpyDeviceToHost, stream), "cuda: download"));
-	return aur_cuda_check(cudaStreamSynchronize(stream), "cuda: download");
+	AUR_TRY(aur_cuda_check(
+		cudaMemcpyAsync(to_host, from_device, bytes, cudaMemcpyDeviceToHost, aur_cuda_of(backend)->stream),
+		"cuda: download"));
+	return aur_cuda_synchronise(backend);
 }
 
 aur_status aur_cuda_copy(struct aur_backend *backend, void *to, const void *from, size_t bytes)

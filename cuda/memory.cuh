@@ -7,7 +7,8 @@
  *
  * upload() copies the host's bytes into pinned memory before it returns and goes on from there by itself: the host's
  * memory is borrowed only during the call, and the host waits for nothing but room in that memory, AUR_STAGING_SLOTS of
- * AUR_STAGING_BYTES. download() returns when the bytes are there, which waits for all operations before it. copy() and
+ * AUR_STAGING_BYTES. download() returns when the bytes are there, which waits for all operations before it and
+ * reports what went wrong in them as synchronise() does: numbers computed from a wrong token look like any. copy() and
  * zero() are asynchronous on the compute stream as every operation.
  */
 

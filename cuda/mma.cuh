@@ -33,11 +33,8 @@
 
 #ifdef AURELIUS_EMULATED
 #define AUR_UNROLL
-#define AUR_KERNEL_RESIDENT(threads, blocks) AUR_KERNEL(threads)
 #else
 #define AUR_UNROLL _Pragma("unroll")
-/* A kernel of which a multiprocessor is to hold so many blocks at once: registers are rationed for it. */
-#define AUR_KERNEL_RESIDENT(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
 #endif
 
 /* The ways a lane keeps its share of a, of two b side by side, and of c. */

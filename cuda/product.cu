@@ -80,18 +80,20 @@ static aur_status plan_of(struct aur_cuda *cuda, const char *who, const struct a
 }
 
 aur_status aur_product_run(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
-	const cublasLtMatmulAlgo_t *algorithm, const struct aur_product_operands *operands)
+	const cublasLtMatmulAlgo_t *algorithm, const struct aur_product_operands *operands, int *refused)
 {
 	const float alpha = 1.0f;
-	const float beta = plan->key.accumulate || plan->form == AUR_PRODUCT_SPLIT ? 1.0f : 0.0f;
+	const float beta = plan->key.accumulate || aur_product_splits(plan->form) ? 1.0f : 0.0f;
 	if (operands->bias)
 		AUR_TRY(aur_cublas_check(cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
 									 &operands->bias, sizeof operands->bias),
 			who));
-	return aur_cublas_check(cublasLtMatmul(cuda->cublas, plan->description, &alpha, operands->b, plan->a, operands->a,
-								plan->b, &beta, operands->c, plan->c, operands->d, plan->d, algorithm,
-								cuda->cublas_workspace, AUR_CUBLAS_WORKSPACE, cuda->stream),
-		who);
+	const cublasStatus_t answer = cublasLtMatmul(cuda->cublas, plan->description, &alpha, operands->b, plan->a,
+		operands->a, plan->b, &beta, operands->c, plan->c ? plan->c : plan->d, operands->d, plan->d, algorithm,
+		cuda->cublas_workspace, AUR_CUBLAS_WORKSPACE, cuda->stream);
+	if (refused)
+		*refused = aur_product_is_refusal(answer);
+	return refused && *refused ? AUR_OK : aur_cublas_check(answer, who);
 }
 
 static aur_status check_product(const char *who, const struct aur_cuda_product *product)
@@ -116,9 +118,9 @@ aur_status aur_cuda_multiply(struct aur_cuda *cuda, const char *who, const struc
 	if (plan->form == AUR_PRODUCT_ROUNDED)
 		return aur_product_multiply_rounded(cuda, who, product);
 	struct aur_product_operands operands = {product->a, product->b, product->c, product->c, product->bias};
-	if (plan->form == AUR_PRODUCT_SPLIT)
-		AUR_TRY(aur_product_split_bias(cuda, who, product, &operands));
-	return aur_product_run(cuda, who, plan, &plan->algorithm, &operands);
+	if (aur_product_splits(plan->form))
+		AUR_TRY(aur_product_split_bias(cuda, who, plan->form, product, &operands));
+	return aur_product_run(cuda, who, plan, &plan->algorithm, &operands, NULL);
 }
 
 aur_status aur_cuda_products_create(struct aur_cuda *cuda)
@@ -126,7 +128,6 @@ aur_status aur_cuda_products_create(struct aur_cuda *cuda)
 	struct aur_cuda_products *products = static_cast<struct aur_cuda_products *>(calloc(1, sizeof *products));
 	if (!products)
 		return aur_fail(AUR_MEMORY, "no memory for the table of products");
-	products->measure = 1;
 	cuda->products = products;
 	return AUR_OK;
 }

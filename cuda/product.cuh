@@ -10,11 +10,29 @@
  *
  *   LIBRARY   one call; the bias, if any, in its epilogue, in fp32
  *   SPLIT     one call; bias = high + low, two bf16 numbers that together hold it to 2^-17 of its size: high goes into
- *             the epilogue, low comes as the input C of beta = 1, one small matrix that all batches share (stride 0)
- *   ROUNDED   rows in chunks, fp32 with the fp32 bias into scratch memory, then one pass that rounds them
+ *             the epilogue, low comes as the input C of beta = 1, one row that all rows share (leading dimension 0)
+ *   BATCHED   the same, rows in batches that share low as one small matrix (stride 0)
+ *   ROUNDED   rows in chunks, fp32 into scratch memory, then one pass that adds the bias and rounds them
  *   OWN       the kernel of product_fallback.cu, for shapes that cuBLASLt refuses
+ *
+ * cublasLt.h wants leading dimensions that keep a matrix's elements apart; the documentation of cublasLtMatmul allows 0
+ * for a C that is not D. Where the library does not keep to that, BATCHED does the same by what is allowed everywhere.
  */
-enum aur_product_form : int32_t { AUR_PRODUCT_LIBRARY, AUR_PRODUCT_SPLIT, AUR_PRODUCT_ROUNDED, AUR_PRODUCT_OWN };
+enum aur_product_form : int32_t {
+	AUR_PRODUCT_LIBRARY,
+	AUR_PRODUCT_SPLIT,
+	AUR_PRODUCT_BATCHED,
+	AUR_PRODUCT_ROUNDED,
+	AUR_PRODUCT_OWN
+};
+
+static inline int aur_product_splits(enum aur_product_form form)
+{
+	return form == AUR_PRODUCT_SPLIT || form == AUR_PRODUCT_BATCHED;
+}
+
+/* Less aligned, a bias is read by own kernels alone: nothing is documented of how the library's read it. */
+enum { AUR_PRODUCT_BIAS_ALIGNMENT = 16 };
 
 /* What a choice holds for. All bytes are set, so that keys compare as bytes. */
 struct aur_product_key {
@@ -29,7 +47,8 @@ struct aur_product_plan {
 	int used;
 	enum aur_product_form form;
 	cublasLtMatmulDesc_t description; /* these are owned, NULL in forms without cuBLASLt */
-	cublasLtMatrixLayout_t a, b, c, d;
+	cublasLtMatrixLayout_t a, b, d;
+	cublasLtMatrixLayout_t c; /* NULL: D's. Where C is D, so must their descriptors be */
 	cublasLtMatmulAlgo_t algorithm;
 };
 
@@ -39,7 +58,7 @@ enum { AUR_PRODUCT_PLANS = 1024 };
 
 struct aur_cuda_products {
 	int count;
-	int measure; /* 1: several algorithms are timed when a shape is first used */
+	int measure; /* 1: several algorithms are timed when a shape is first used. 0: the first that works is taken */
 	struct aur_product_plan spare;
 	struct aur_product_plan plans[AUR_PRODUCT_PLANS]; /* open addressing */
 };
@@ -53,21 +72,44 @@ struct aur_product_operands {
 
 /* product.cu: the plan of a key, its place empty (used == 0) when there is none yet. */
 struct aur_product_plan *aur_product_place(struct aur_cuda_products *products, const struct aur_product_key *key);
+/* Fails when the library does not run it. In `refused` (may be NULL) 1: it does not do such a thing, nothing was
+ * started, and AUR_OK is returned. */
 aur_status aur_product_run(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
-	const cublasLtMatmulAlgo_t *algorithm, const struct aur_product_operands *operands);
+	const cublasLtMatmulAlgo_t *algorithm, const struct aur_product_operands *operands, int *refused);
+
+/* Suggestions of the heuristic. */
+enum { AUR_PRODUCT_CANDIDATES = 8 };
+struct aur_product_candidates {
+	cublasLtMatmulHeuristicResult_t results[AUR_PRODUCT_CANDIDATES];
+	int count; /* 0: cuBLASLt does not serve this */
+};
+
+/* product_measure.cu. Whether a plan may be measured: it is asked for, and the stream is not being captured, which has
+ * neither events nor waits. aur_product_measure runs the candidates and takes the time; *best is the one to be used, -1
+ * when none runs. Waits for the GPU. A product that accumulates is measured into memory of its own; where there is none
+ * to spare *measured is 0. */
+int aur_product_is_captured(const struct aur_cuda *cuda);
+int aur_product_may_measure(const struct aur_cuda *cuda, const struct aur_product_plan *plan);
+aur_status aur_product_measure(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
+	const struct aur_product_candidates *found, struct aur_product_operands operands, int *measured, int *best);
 
 /* product_choice.cu. aur_product_describe fills the descriptors of plan->form; aur_product_choose decides form and
- * algorithm for the pointers of `product`. aur_product_forget frees descriptors and empties the place. */
+ * algorithm for the pointers of `product`. aur_product_is_refusal: the library does not do such a thing, which is no
+ * failure. aur_product_check asks it whether it can run an algorithm. aur_product_forget frees descriptors and empties
+ * the place. */
+int aur_product_is_refusal(cublasStatus_t status);
+aur_status aur_product_check(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
+	const cublasLtMatmulAlgo_t *algorithm, int *works);
 aur_status aur_product_describe(const char *who, struct aur_product_plan *plan);
 aur_status aur_product_choose(
 	struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan, const struct aur_cuda_product *product);
 void aur_product_forget(struct aur_product_plan *plan);
 
-/* product_bias.cu: rows that share one copy of the low part of the bias, 0 when m has no such divisor; the operands of
- * the SPLIT form, prepared in scratch memory; the ROUNDED form. */
-int64_t aur_product_split_rows(int64_t m);
-aur_status aur_product_split_bias(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product,
-	struct aur_product_operands *operands);
+/* product_bias.cu: rows of a batch, 0 when m has no such divisor; the operands of the forms that split a bias, prepared
+ * in scratch memory, where the high part lies first; the ROUNDED form. */
+int64_t aur_product_batch_rows(int64_t m);
+aur_status aur_product_split_bias(struct aur_cuda *cuda, const char *who, enum aur_product_form form,
+	const struct aur_cuda_product *product, struct aur_product_operands *operands);
 aur_status aur_product_multiply_rounded(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);
 
 /* product_fallback.cu: any shape, pitch and alignment. */

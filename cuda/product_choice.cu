@@ -2,21 +2,9 @@
 
 #include <string.h>
 
-/* Algorithms that are tried, and runs of each that are timed after one that warms up. */
-enum { CANDIDATES = 8, RUNS = 5 };
-
-/* A later suggestion of the heuristic is taken only when it is faster by this factor: what differs by less is noise,
- * and the first is the same on every machine of a kind. */
-static const float clearly_faster = 0.97f;
-
 static cudaDataType_t data_type(int32_t type)
 {
 	return type == AUR_BF16 ? CUDA_R_16BF : CUDA_R_32F;
-}
-
-static size_t element_bytes(int32_t type)
-{
-	return aur_dtype_bytes(static_cast<enum aur_dtype>(type));
 }
 
 static aur_status set_attribute(
@@ -80,16 +68,18 @@ static aur_status set_batches(const char *who, const struct aur_product_plan *pl
 aur_status aur_product_describe(const char *who, struct aur_product_plan *plan)
 {
 	const struct aur_product_key *key = &plan->key;
-	const int split = plan->form == AUR_PRODUCT_SPLIT;
-	const int64_t rows = split ? aur_product_split_rows(key->m) : key->m;
+	const int64_t rows = plan->form == AUR_PRODUCT_BATCHED ? aur_product_batch_rows(key->m) : key->m;
 	AUR_TRY(describe_operation(who, plan));
 	AUR_TRY(describe_matrix(
 		who, &plan->a, key->type, key->transpose_b ? key->n : key->k, key->transpose_b ? key->k : key->n, key->ldb));
 	AUR_TRY(describe_matrix(
 		who, &plan->b, key->type, key->transpose_a ? key->k : rows, key->transpose_a ? rows : key->k, key->lda));
-	AUR_TRY(describe_matrix(who, &plan->c, key->c_type, rows, key->n, split ? key->n : key->ldc));
 	AUR_TRY(describe_matrix(who, &plan->d, key->c_type, rows, key->n, key->ldc));
-	return split ? set_batches(who, plan, rows) : AUR_OK;
+	if (!aur_product_splits(plan->form))
+		return AUR_OK;
+	const int batched = plan->form == AUR_PRODUCT_BATCHED;
+	AUR_TRY(describe_matrix(who, &plan->c, key->c_type, rows, key->n, batched ? key->n : 0));
+	return batched ? set_batches(who, plan, rows) : AUR_OK;
 }
 
 static void free_descriptors(struct aur_product_plan *plan)
@@ -131,18 +121,18 @@ static aur_status prefer(const char *who, const struct aur_product_plan *plan, c
 	AUR_TRY(set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key->align_b));
 	AUR_TRY(set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key->align_a));
 	AUR_TRY(set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
-		plan->form == AUR_PRODUCT_SPLIT ? 256 : key->align_c));
+		aur_product_splits(plan->form) ? 256 : key->align_c));
 	return set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key->align_c);
 }
 
-struct candidates {
-	cublasLtMatmulHeuristicResult_t results[CANDIDATES];
-	int count; /* 0: cuBLASLt does not serve this */
-};
+int aur_product_is_refusal(cublasStatus_t status)
+{
+	return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE ||
+		   status == CUBLAS_STATUS_ARCH_MISMATCH;
+}
 
-/* Refusing is no failure: the next form is tried. */
 static aur_status ask(
-	struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan, struct candidates *found)
+	struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan, struct aur_product_candidates *found)
 {
 	cublasLtMatmulPreference_t preference = NULL;
 	found->count = 0;
@@ -150,135 +140,100 @@ static aur_status ask(
 	aur_status status = prefer(who, plan, preference);
 	if (status == AUR_OK) {
 		const cublasStatus_t answer = cublasLtMatmulAlgoGetHeuristic(cuda->cublas, plan->description, plan->a, plan->b,
-			plan->c, plan->d, preference, CANDIDATES, found->results, &found->count);
-		const int refused = answer == CUBLAS_STATUS_NOT_SUPPORTED || answer == CUBLAS_STATUS_INVALID_VALUE ||
-							answer == CUBLAS_STATUS_ARCH_MISMATCH;
+			plan->c ? plan->c : plan->d, plan->d, preference, AUR_PRODUCT_CANDIDATES, found->results, &found->count);
 		found->count = answer == CUBLAS_STATUS_SUCCESS ? found->count : 0;
-		status = refused ? AUR_OK : aur_cublas_check(answer, who);
+		status = aur_product_is_refusal(answer) ? AUR_OK : aur_cublas_check(answer, who);
 	}
 	(void)cublasLtMatmulPreferenceDestroy(preference);
 	return status;
 }
 
-/* Timing needs events and a wait, which a stream that is being captured does not have; the first suggestion is then
- * taken, so a shape should have run once before. */
-static int may_measure(const struct aur_cuda *cuda, const struct aur_product_plan *plan)
+aur_status aur_product_check(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
+	const cublasLtMatmulAlgo_t *algorithm, int *works)
 {
-#ifdef AURELIUS_EMULATED
-	(void)cuda, (void)plan;
-	return 0;
-#else
-	cudaStreamCaptureStatus capture = cudaStreamCaptureStatusActive;
-	const cudaError_t error = cudaStreamIsCapturing(cuda->stream, &capture);
-	return cuda->products->measure && plan != &cuda->products->spare && error == cudaSuccess &&
-		   capture == cudaStreamCaptureStatusNone;
-#endif
+	cublasLtMatmulHeuristicResult_t result = {}; /* `state` is documented for the heuristic's answers alone */
+	const cublasStatus_t answer = cublasLtMatmulAlgoCheck(
+		cuda->cublas, plan->description, plan->a, plan->b, plan->c ? plan->c : plan->d, plan->d, algorithm, &result);
+	*works = answer == CUBLAS_STATUS_SUCCESS && result.state == CUBLAS_STATUS_SUCCESS &&
+			 result.workspaceSize <= AUR_CUBLAS_WORKSPACE;
+	return aur_product_is_refusal(answer) ? AUR_OK : aur_cublas_check(answer, who);
 }
 
-struct stopwatch {
-	cudaEvent_t start, stop;
-};
-
-static aur_status take_time(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
-	const cublasLtMatmulAlgo_t *algorithm, const struct aur_product_operands *operands, struct stopwatch watch,
-	float *milliseconds)
+/* What passes the library's check may still be refused when it is run, so it is run where twice is as good as once. */
+static aur_status try_algorithm(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
+	const cublasLtMatmulAlgo_t *algorithm, const struct aur_product_operands *operands, int *works)
 {
-	AUR_TRY(aur_product_run(cuda, who, plan, algorithm, operands));
-	AUR_TRY(aur_cuda_check(cudaEventRecord(watch.start, cuda->stream), who));
-	for (int i = 0; i < RUNS; i++)
-		AUR_TRY(aur_product_run(cuda, who, plan, algorithm, operands));
-	AUR_TRY(aur_cuda_check(cudaEventRecord(watch.stop, cuda->stream), who));
-	AUR_TRY(aur_cuda_check(cudaEventSynchronize(watch.stop), who));
-	return aur_cuda_check(cudaEventElapsedTime(milliseconds, watch.start, watch.stop), who);
+	AUR_TRY(aur_product_check(cuda, who, plan, algorithm, works));
+	if (!*works || plan->key.accumulate || plan == &cuda->products->spare || aur_product_is_captured(cuda))
+		return AUR_OK;
+	int refused = 0;
+	AUR_TRY(aur_product_run(cuda, who, plan, algorithm, operands, &refused));
+	*works = !refused;
+	return AUR_OK;
 }
 
-/* An algorithm that the library then refuses to run is passed over; a failure of the device shows at the wait of the
- * next one, or at the next operation. */
-static int fastest(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
-	const struct candidates *found, const struct aur_product_operands *operands, struct stopwatch watch)
+/* -1: none works. */
+static aur_status first_that_works(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
+	const struct aur_product_candidates *found, const struct aur_product_operands *operands, int *first)
 {
-	int best = 0;
-	float best_time = 3.4e38f;
+	*first = -1;
 	for (int i = 0; i < found->count; i++) {
-		float time = 0.0f;
-		if (found->results[i].state != CUBLAS_STATUS_SUCCESS ||
-			take_time(cuda, who, plan, &found->results[i].algo, operands, watch, &time) != AUR_OK) {
-			aur_error_clear();
-			continue;
-		}
-		if (time < best_time * clearly_faster) {
-			best = i;
-			best_time = time;
+		int works = 0;
+		if (found->results[i].state == CUBLAS_STATUS_SUCCESS)
+			AUR_TRY(try_algorithm(cuda, who, plan, &found->results[i].algo, operands, &works));
+		if (works) {
+			*first = i;
+			return AUR_OK;
 		}
 	}
-	return best;
+	return AUR_OK;
 }
 
-/* A product that accumulates may not run several times into its output. It is timed into memory taken for this moment
- * alone; where there is none to spare the first suggestion is good enough. */
-static int take_spare_output(const struct aur_product_plan *plan, void **spare)
-{
-	const struct aur_product_key *key = &plan->key;
-	const size_t bytes = static_cast<size_t>((key->m - 1) * key->ldc + key->n) * element_bytes(key->c_type);
-	if (cudaMalloc(spare, bytes) == cudaSuccess)
-		return 1;
-	(void)cudaGetLastError(); /* forgotten: the next check would find it */
-	*spare = NULL;
-	return 0;
-}
-
-static aur_status measure(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
-	const struct candidates *found, struct aur_product_operands operands, int *best)
-{
-	struct stopwatch watch = {NULL, NULL};
-	void *spare = NULL;
-	if (plan->key.accumulate && !take_spare_output(plan, &spare))
-		return AUR_OK;
-	if (spare)
-		operands.d = spare;
-	aur_status status = aur_cuda_check(cudaEventCreate(&watch.start), who);
-	if (status == AUR_OK)
-		status = aur_cuda_check(cudaEventCreate(&watch.stop), who);
-	if (status == AUR_OK)
-		*best = fastest(cuda, who, plan, found, &operands, watch);
-	if (watch.stop)
-		(void)cudaEventDestroy(watch.stop);
-	if (watch.start)
-		(void)cudaEventDestroy(watch.start);
-	(void)cudaFree(spare);
-	return status;
-}
-
+/* *served is 0 when none of the candidates runs. */
 static aur_status choose_algorithm(struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan,
-	const struct candidates *found, const struct aur_cuda_product *product)
+	const struct aur_product_candidates *found, const struct aur_cuda_product *product, int *served)
 {
 	struct aur_product_operands operands = {product->a, product->b, product->c, product->c, product->bias};
-	int best = 0;
-	if (found->count > 1 && may_measure(cuda, plan)) {
-		if (plan->form == AUR_PRODUCT_SPLIT)
-			AUR_TRY(aur_product_split_bias(cuda, who, product, &operands));
-		AUR_TRY(measure(cuda, who, plan, found, operands, &best));
-	}
-	plan->algorithm = found->results[best].algo;
+	int best = -1, measured = 0;
+	*served = 0;
+	if (found->count == 0)
+		return AUR_OK;
+	if (aur_product_splits(plan->form))
+		AUR_TRY(aur_product_split_bias(cuda, who, plan->form, product, &operands));
+	if (found->count > 1 && aur_product_may_measure(cuda, plan))
+		AUR_TRY(aur_product_measure(cuda, who, plan, found, operands, &measured, &best));
+	if (!measured)
+		AUR_TRY(first_that_works(cuda, who, plan, found, &operands, &best));
+	*served = best >= 0;
+	if (*served)
+		plan->algorithm = found->results[best].algo;
 	return AUR_OK;
+}
+
+/* The heuristic and the check read the bias's alignment from its pointer. */
+static aur_status point_at_bias(
+	struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan, const float *bias)
+{
+	const void *pointer = aur_product_splits(plan->form) ? static_cast<const void *>(cuda->scratch) : bias;
+	if (!bias)
+		return AUR_OK;
+	return aur_cublas_check(
+		cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &pointer, sizeof pointer),
+		who);
 }
 
 /* Whether cuBLASLt serves the product in this form; when it does, the plan is complete. */
 static aur_status try_form(struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan,
 	enum aur_product_form form, const struct aur_cuda_product *product, int *served)
 {
-	struct candidates found;
+	struct aur_product_candidates found;
 	plan->form = form;
 	AUR_TRY(aur_product_describe(who, plan));
-	if (product->bias)
-		AUR_TRY(aur_cublas_check(cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-									 &product->bias, sizeof product->bias),
-			who));
+	AUR_TRY(point_at_bias(cuda, who, plan, product->bias));
 	AUR_TRY(ask(cuda, who, plan, &found));
-	*served = found.count > 0;
-	if (*served)
-		return choose_algorithm(cuda, who, plan, &found, product);
-	free_descriptors(plan);
+	AUR_TRY(choose_algorithm(cuda, who, plan, &found, product, served));
+	if (!*served)
+		free_descriptors(plan);
 	return AUR_OK;
 }
 
@@ -287,9 +242,12 @@ aur_status aur_product_choose(
 {
 	const int rounded = product->bias && product->c_type == AUR_BF16;
 	int served = 0;
-	AUR_TRY(try_form(cuda, who, plan, AUR_PRODUCT_LIBRARY, product, &served));
-	if (!served && rounded && aur_product_split_rows(product->m) && product->n % 8 == 0)
+	if (!product->bias || plan->key.bias >= AUR_PRODUCT_BIAS_ALIGNMENT)
+		AUR_TRY(try_form(cuda, who, plan, AUR_PRODUCT_LIBRARY, product, &served));
+	if (!served && rounded)
 		AUR_TRY(try_form(cuda, who, plan, AUR_PRODUCT_SPLIT, product, &served));
+	if (!served && rounded && aur_product_batch_rows(product->m) && product->n % 8 == 0)
+		AUR_TRY(try_form(cuda, who, plan, AUR_PRODUCT_BATCHED, product, &served));
 	if (!served)
 		plan->form = rounded ? AUR_PRODUCT_ROUNDED : AUR_PRODUCT_OWN;
 	return AUR_OK;

@@ -1,6 +1,7 @@
 #include "product.cuh"
 
 extern "C" {
+#include "core/log.h"
 #include "cuda/choices.h"
 }
 
@@ -109,10 +110,12 @@ static int has_form(const struct aur_product_plan *plan)
 	const int rounds_a_bias = key->bias && key->c_type == AUR_BF16;
 	switch (plan->form) {
 	case AUR_PRODUCT_LIBRARY:
+		return !key->bias || key->bias >= AUR_PRODUCT_BIAS_ALIGNMENT;
 	case AUR_PRODUCT_OWN:
 		return 1;
+	case AUR_PRODUCT_BATCHED:
+		return rounds_a_bias && aur_product_batch_rows(key->m) > 0;
 	case AUR_PRODUCT_SPLIT:
-		return rounds_a_bias && aur_product_split_rows(key->m) > 0;
 	case AUR_PRODUCT_ROUNDED:
 		return rounds_a_bias;
 	}
@@ -127,32 +130,39 @@ static int is_sane(const struct aur_product_plan *plan)
 	return types && key->m > 0 && key->n > 0 && key->k > 0 && has_form(plan);
 }
 
-/* The library looks whether it can run this algorithm for these descriptors. */
-static aur_status check_algorithm(struct aur_cuda *cuda, const struct aur_product_plan *plan)
+/* There is no bias yet, but the library reads the alignment of its pointer: memory at hand lends one of the same. */
+static aur_status lend_bias(struct aur_cuda *cuda, const struct aur_product_plan *plan)
 {
-	cublasLtMatmulHeuristicResult_t result;
-	const cublasStatus_t answer = cublasLtMatmulAlgoCheck(
-		cuda->cublas, plan->description, plan->a, plan->b, plan->c, plan->d, &plan->algorithm, &result);
-	if (answer != CUBLAS_STATUS_SUCCESS || result.workspaceSize > AUR_CUBLAS_WORKSPACE)
-		return aur_fail(AUR_INPUT, "%s: this GPU cannot run what was chosen for %lld x %lld x %lld", who,
-			static_cast<long long>(plan->key.m), static_cast<long long>(plan->key.n),
-			static_cast<long long>(plan->key.k));
-	return AUR_OK;
+	const int at = aur_product_splits(plan->form) ? 0 : plan->key.bias % 256;
+	const void *pointer = static_cast<const char *>(cuda->cublas_workspace) + at;
+	if (!plan->key.bias)
+		return AUR_OK;
+	return aur_cublas_check(
+		cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &pointer, sizeof pointer),
+		who);
 }
 
-static aur_status complete(struct aur_cuda *cuda, struct aur_product_plan *plan)
+/* *works is 0 when the library refuses the algorithm. */
+static aur_status complete(struct aur_cuda *cuda, struct aur_product_plan *plan, int *works)
 {
-	if (plan->form != AUR_PRODUCT_LIBRARY && plan->form != AUR_PRODUCT_SPLIT)
+	*works = plan->form == AUR_PRODUCT_ROUNDED || plan->form == AUR_PRODUCT_OWN;
+	if (*works)
 		return AUR_OK;
 	AUR_TRY(aur_product_describe(who, plan));
-	return check_algorithm(cuda, plan);
+	AUR_TRY(lend_bias(cuda, plan));
+	return aur_product_check(cuda, who, plan, &plan->algorithm, works);
 }
 
 static aur_status take_plan(struct aur_cuda *cuda, struct aur_product_plan *plan)
 {
-	const aur_status status = complete(cuda, plan);
+	int works = 0;
+	const aur_status status = complete(cuda, plan, &works);
 	struct aur_product_plan *place = aur_product_place(cuda->products, &plan->key);
-	if (status != AUR_OK || place == &cuda->products->spare) {
+	if (status == AUR_OK && !works)
+		aur_warn("%s: this GPU refuses what was chosen for %" PRId64 " x %" PRId64 " x %" PRId64
+				 "; it is chosen anew, and results may differ in their last bits",
+			who, plan->key.m, plan->key.n, plan->key.k);
+	if (status != AUR_OK || !works || place == &cuda->products->spare) {
 		aur_product_forget(plan);
 		return status;
 	}

@@ -29,6 +29,7 @@ static void close_stream(struct aur_backend *, struct aur_stream *stream)
 		(void)cudaEventDestroy(gone->done);
 	if (gone->stream)
 		(void)cudaStreamDestroy(gone->stream);
+	(void)cudaGetLastError(); /* or the next launch would find it */
 	delete gone;
 }
 
@@ -57,7 +58,9 @@ static aur_status open_stream(struct aur_backend *backend, struct aur_stream **s
 
 static aur_status order_streams(struct aur_backend *backend, struct aur_stream *first, struct aur_stream *then)
 {
-	/* Either one is a stream of this file: its event serves both directions. */
+	if (first == then)
+		return AUR_OK; /* a stream is in order with itself */
+	/* One of them at least is a stream of this file: its event serves both directions. */
 	const cudaEvent_t event = stream_of(first ? first : then)->done;
 	AUR_TRY(aur_cuda_check(cudaEventRecord(event, native_of(backend, first)), "cudaEventRecord"));
 	return aur_cuda_check(cudaStreamWaitEvent(native_of(backend, then), event, 0), "cudaStreamWaitEvent");
@@ -67,7 +70,11 @@ static aur_status poll_stream(struct aur_backend *backend, struct aur_stream *st
 {
 	const cudaError_t error = cudaStreamQuery(native_of(backend, stream));
 	*done = error != cudaErrorNotReady;
-	return *done ? aur_cuda_check(error, "cudaStreamQuery") : AUR_OK;
+	if (*done)
+		return aur_cuda_check(error, "cudaStreamQuery");
+	/* No failure, yet CUDA keeps it as the last error, where the next launch would find it. */
+	(void)cudaGetLastError();
+	return AUR_OK;
 }
 
 static aur_status allocate_host(struct aur_backend *, size_t bytes, void **memory)
@@ -78,6 +85,7 @@ static aur_status allocate_host(struct aur_backend *, size_t bytes, void **memor
 static void release_host(struct aur_backend *, void *memory)
 {
 	(void)cudaFreeHost(memory);
+	(void)cudaGetLastError();
 }
 
 static aur_status copy_on_stream(

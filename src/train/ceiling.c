@@ -13,6 +13,24 @@ struct aur_ceiling {
 	struct aur_linear_forward product;
 };
 
+/* matrix = values, rounded to its type where the backend's operations run. */
+static aur_status put(struct aur_backend *backend, const float *values, enum aur_dtype dtype, void *matrix)
+{
+	const size_t bytes = sizeof *values * SIDE * SIDE;
+	void *wide = NULL;
+	if (dtype == AUR_F32)
+		return backend->ops->upload(backend, matrix, values, bytes);
+	AUR_TRY(backend->ops->allocate(backend, bytes, &wide));
+	const struct aur_cast cast = {.x = aur_view1(wide, SIDE * SIDE), .y = aur_view1_of(matrix, dtype, SIDE * SIDE)};
+	aur_status status = backend->ops->upload(backend, wide, values, bytes);
+	if (status == AUR_OK)
+		status = backend->ops->cast(backend, &cast);
+	if (status == AUR_OK)
+		status = backend->ops->synchronise(backend);
+	backend->ops->release(backend, wide);
+	return status;
+}
+
 /* Both signs and nowhere zero: products of zeros use less current, and some processors then run faster. */
 static aur_status fill(struct aur_ceiling *ceiling, enum aur_dtype dtype, void *matrix)
 {
@@ -24,17 +42,7 @@ static aur_status fill(struct aur_ceiling *ceiling, enum aur_dtype dtype, void *
 		random = random * 1664525u + 1013904223u;
 		values[i] = (float)(random >> 8) * 0x1p-24f - 0.499f;
 	}
-	const struct aur_cast cast = {.x = aur_view1(values, SIDE * SIDE), .y = aur_view1_of(matrix, dtype, SIDE * SIDE)};
-	struct aur_backend *backend = ceiling->backend;
-	aur_status status = AUR_OK;
-	if (dtype == AUR_F32)
-		status = backend->ops->upload(backend, matrix, values, sizeof *values * SIDE * SIDE);
-	else if (backend->host_memory)
-		status = backend->ops->cast(backend, &cast);
-	else
-		status = backend->ops->zero(backend, matrix, aur_dtype_bytes(dtype) * SIDE * SIDE);
-	if (status == AUR_OK)
-		status = backend->ops->synchronise(backend);
+	const aur_status status = put(ceiling->backend, values, dtype, matrix);
 	free(values);
 	return status;
 }

@@ -140,6 +140,84 @@ static void a_device_that_failed_is_an_error_at_synchronise(void **state)
 	aur_backend_close(&backend);
 }
 
+/* A launch by which what a call left behind shows: it fails with the last error, whoever made it. */
+static void assert_launches(struct aur_backend *backend)
+{
+	struct aur_cast op = {{device_floats(64), AUR_F32, 1, {64}, {1}}, {nullptr, AUR_BF16, 1, {64}, {1}}};
+	op.y.data = device_memory(128);
+	if (backend->ops->cast(backend, &op) != 0)
+		fail_msg("%s", aur_error_message());
+}
+
+/* Not ready is what CUDA keeps as its last error too. */
+static void a_stream_that_is_busy_is_no_error(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = open_backend();
+	struct aur_stream *stream = nullptr;
+	int done = 1;
+	assert_int_equal(backend->streams->open(backend, &stream), 0);
+	setenv("AURELIUS_EMULATOR_BUSY", "2", 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(backend->streams->poll(backend, stream, &done), 0);
+		assert_false(done);
+		assert_launches(backend);
+	}
+	assert_int_equal(backend->streams->poll(backend, stream, &done), 0);
+	assert_true(done);
+	unsetenv("AURELIUS_EMULATOR_BUSY");
+	backend->streams->close(backend, stream);
+	aur_backend_close(&backend);
+}
+
+static void a_stream_is_in_order_with_itself(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = open_backend();
+	struct aur_stream *stream = nullptr;
+	assert_int_equal(backend->streams->open(backend, &stream), 0);
+	assert_int_equal(backend->streams->order(backend, nullptr, nullptr), 0);
+	assert_int_equal(backend->streams->order(backend, stream, stream), 0);
+	assert_int_equal(backend->streams->order(backend, stream, nullptr), 0);
+	assert_int_equal(backend->streams->order(backend, nullptr, stream), 0);
+	backend->streams->close(backend, stream);
+	aur_backend_close(&backend);
+}
+
+static void a_release_that_fails_is_no_error_of_what_comes_next(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = open_backend();
+	int mine = 0;
+	backend->ops->release(backend, &mine);
+	assert_launches(backend);
+	backend->streams->release_host(backend, &mine);
+	assert_launches(backend);
+	aur_backend_close(&backend);
+}
+
+/* Who downloads would compute with what was made of a wrong token, and the next who waits would be blamed for it. */
+static void a_wrong_token_is_told_at_the_download(void **state)
+{
+	(void)state;
+	struct aur_backend *backend = open_backend();
+	int32_t *token = static_cast<int32_t *>(device_memory(sizeof *token));
+	float out[8];
+	*token = 3;
+	struct aur_embedding_forward op = {};
+	op.tokens = aur_view_tokens(token, 1, 1);
+	op.wte = aur_view2(device_floats(24), 3, 8);
+	op.wpe = aur_view2(device_floats(8), 1, 8);
+	op.out = aur_view2(device_floats(8), 1, 8);
+	assert_int_equal(backend->ops->embedding_forward(backend, &op), 0);
+	const aur_status status = backend->ops->download(backend, out, op.out.data, sizeof out);
+	assert_string_equal(aur_status_name(status), "AUR_INPUT");
+	assert_non_null(strstr(aur_error_message(), "a token lies outside of the vocabulary"));
+	assert_int_equal(backend->ops->download(backend, out, op.out.data, sizeof out), 0);
+	assert_int_equal(backend->ops->synchronise(backend), 0);
+	aur_backend_close(&backend);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +227,10 @@ int main(void)
 		cmocka_unit_test_teardown(counting_takes_no_memory, device_forget),
 		cmocka_unit_test_teardown(memory_that_ran_out_names_size_and_rest, device_forget),
 		cmocka_unit_test_teardown(an_opening_that_fails_leaves_nothing, device_forget),
+		cmocka_unit_test_teardown(a_stream_that_is_busy_is_no_error, device_forget),
+		cmocka_unit_test_teardown(a_stream_is_in_order_with_itself, device_forget),
+		cmocka_unit_test_teardown(a_release_that_fails_is_no_error_of_what_comes_next, device_forget),
+		cmocka_unit_test_teardown(a_wrong_token_is_told_at_the_download, device_forget),
 		cmocka_unit_test_teardown(a_device_that_failed_is_an_error_at_synchronise, device_forget),
 	};
 	aur_backend_register(&aur_cuda_factory);

@@ -274,6 +274,44 @@ static void memory_that_does_not_fit_is_refused(void **state)
 	assert_int_equal(multiply(0, 0, host), CUBLAS_STATUS_INVALID_VALUE);
 }
 
+/* D = A B + C, C one column for all; in place when `at` is D. */
+static cublasStatus_t add_column(const struct operand *d, const float *at)
+{
+	const struct operand a = make_operand(&plain, CUDA_R_32F, M, K, 1), b = make_operand(&plain, CUDA_R_32F, K, N, 2);
+	const float one = 1.0f;
+	cublasLtHandle_t handle;
+	cublasLtMatmulDesc_t description;
+	cublasLtMatrixLayout_t column = nullptr;
+	cublasLtCreate(&handle);
+	describe(&plain, nullptr, &description);
+	cublasLtMatrixLayoutCreate(&column, CUDA_R_32F, M, N, 0);
+	const cublasStatus_t status = cublasLtMatmul(handle, description, &one, a.memory, a.layout, b.memory, b.layout,
+		&one, at, column, d->memory, d->layout, nullptr, nullptr, 0, nullptr);
+	cublasLtMatmulDescDestroy(description);
+	for (const cublasLtMatrixLayout_t layout : {a.layout, b.layout, column})
+		cublasLtMatrixLayoutDestroy(layout);
+	cublasLtDestroy(handle);
+	return status;
+}
+
+static void a_column_serves_all_columns_unless_in_place(void **state)
+{
+	(void)state;
+	const struct operand d = make_operand(&plain, CUDA_R_32F, M, N, 3),
+						 before = make_operand(&plain, CUDA_R_32F, M, N, 3);
+	float *column = device_floats(M), *zeros = device_floats(M);
+	memset(zeros, 0, M * sizeof *zeros);
+	assert_int_equal(add_column(&before, zeros), CUBLAS_STATUS_SUCCESS);
+	assert_int_equal(add_column(&d, column), CUBLAS_STATUS_SUCCESS);
+	/* All are multiples of 1/64 and exact. */
+	for (int j = 0; j < N; j++)
+		for (int i = 0; i < M; i++)
+			assert_true(element(&d, 0, i, j) == element(&before, 0, i, j) + i);
+	assert_int_equal(add_column(&d, static_cast<float *>(d.memory)), CUBLAS_STATUS_INVALID_VALUE);
+	for (const struct operand *of : {&d, &before})
+		cublasLtMatrixLayoutDestroy(of->layout);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +321,7 @@ int main(void)
 		cmocka_unit_test_teardown(epilogues_are_applied, device_forget),
 		cmocka_unit_test_teardown(what_cublaslt_does_not_state_is_refused, device_forget),
 		cmocka_unit_test_teardown(memory_that_does_not_fit_is_refused, device_forget),
+		cmocka_unit_test_teardown(a_column_serves_all_columns_unless_in_place, device_forget),
 	};
 	return cmocka_run_group_tests_name("emulator: cublaslt", tests, nullptr, nullptr);
 }

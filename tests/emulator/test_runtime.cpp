@@ -128,6 +128,11 @@ static void streams_and_events_are_checked(void **state)
 	assert_int_equal(cudaEventRecord(second, stream), cudaSuccess);
 	assert_int_equal(cudaEventElapsedTime(&ms, first, second), cudaSuccess);
 	assert_true(ms >= 0);
+	setenv("AURELIUS_EMULATOR_BUSY", "1", 1);
+	assert_int_equal(cudaStreamQuery(stream), cudaErrorNotReady);
+	assert_int_equal(cudaGetLastError(), cudaErrorNotReady);
+	assert_int_equal(cudaEventQuery(second), cudaSuccess);
+	unsetenv("AURELIUS_EMULATOR_BUSY");
 	assert_int_equal(cudaMemsetAsync(x, 0, sizeof *x, never), cudaErrorInvalidResourceHandle);
 	assert_int_equal(cudaStreamDestroy(stream), cudaSuccess);
 	assert_int_equal(cudaStreamSynchronize(stream), cudaErrorInvalidResourceHandle);

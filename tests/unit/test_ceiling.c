@@ -41,6 +41,44 @@ static void a_later_measurement_never_lowers_a_ceiling(void **state)
 	aur_backend_close(&backend);
 }
 
+static const struct aur_backend_ops *cpu_ops;
+static struct aur_backend_ops watched_ops;
+static int64_t zeros_multiplied, products;
+
+static aur_status multiply_watched(struct aur_backend *backend, const struct aur_linear_forward *op)
+{
+	const uint16_t *const matrices[] = {op->x.data, op->w.data};
+	products++;
+	for (int i = 0; i < 2; i++)
+		for (int64_t j = 0; j < aur_tensor_count(&op->x); j++)
+			zeros_multiplied += (matrices[i][j] & 0x7fff) == 0;
+	return cpu_ops->linear_forward(backend, op);
+}
+
+/* The CPU backend as one whose memory the host cannot read. */
+static aur_status open_watched(struct aur_backend **backend)
+{
+	AUR_TRY(aur_backend_open("cpu", backend));
+	cpu_ops = (*backend)->ops;
+	watched_ops = *cpu_ops;
+	watched_ops.linear_forward = multiply_watched;
+	(*backend)->ops = &watched_ops;
+	(*backend)->host_memory = 0;
+	return AUR_OK;
+}
+
+/* Zeros take less current, and a device that is short of it multiplies them faster than anything else. */
+static void a_device_multiplies_no_zeros(void **state)
+{
+	(void)state;
+	const struct aur_backend watched = {.name = "watched"};
+	struct aur_ceiling *ceiling = NULL;
+	assert_int_equal(aur_ceiling_open(&watched, AUR_BF16, &ceiling), AUR_OK);
+	assert_true(products > 0);
+	assert_int_equal(zeros_multiplied, 0);
+	aur_ceiling_close(&ceiling);
+}
+
 static void memory_besides(const char *yaml, const struct aur_backend *backend, int ranks, struct aur_memory *memory)
 {
 	struct aur_config config;
@@ -105,9 +143,12 @@ static void the_peak_outlives_what_made_it(void **state)
 
 int main(void)
 {
+	static const struct aur_backend_factory watched_factory = {.name = "watched", .open = open_watched};
 	aur_backend_register(&aur_cpu_factory);
+	aur_backend_register(&watched_factory);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_later_measurement_never_lowers_a_ceiling),
+		cmocka_unit_test(a_device_multiplies_no_zeros),
 		cmocka_unit_test(only_ranks_that_collect_hold_a_tensor),
 		cmocka_unit_test(fast_reduction_holds_buckets),
 		cmocka_unit_test(the_peak_outlives_what_made_it),

@@ -15,13 +15,14 @@
 /* The choices made so far. The caller frees *text. Fails with AUR_MEMORY. */
 aur_status aur_cuda_choices_write(struct aur_backend *backend, char **text);
 
-/* Takes them over; shapes that are not among them are chosen as they come. Fails with AUR_INPUT when the text is
- * damaged or comes from another GPU model or version of cuBLASLt, or when the library refuses an algorithm; shapes read
- * before that are kept. */
+/* Takes them over; shapes that are not among them are chosen as they come, and so are those whose algorithm the library
+ * refuses, with a warning. Fails with AUR_INPUT when the text is damaged or comes from another GPU model or version of
+ * cuBLASLt; shapes read before that are kept. */
 aur_status aur_cuda_choices_read(struct aur_backend *backend, const char *text);
 
-/* 1, the default: when a shape first comes, several algorithms are timed and the fastest is taken; two processes may
- * then choose differently. 0: the library's first suggestion, the same wherever version and GPU are the same. */
+/* 0, the default: the library's first suggestion that works, the same wherever version and GPU are the same. 1: when a
+ * shape first comes, several algorithms are timed and the fastest is taken; two processes may then choose differently,
+ * so that bits depend on what one of them chose and the others were given. */
 void aur_cuda_choices_measure(struct aur_backend *backend, int measure);
 
 #endif

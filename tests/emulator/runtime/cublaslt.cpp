@@ -235,7 +235,9 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
 	}
 }
 
+/* The first suggestion is not the fastest. */
 static const uint64_t workspaces[ALGORITHMS] = {1 << 16, 0, 1 << 20};
+static const double milliseconds[ALGORITHMS] = {0.3, 0.1, 0.2};
 
 /* AURELIUS_EMULATOR_ALGORITHM: 0 to 2, the one that is suggested first, as timing would find another the fastest. The
  * last gives other bits. */
@@ -288,7 +290,8 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDe
 	struct lt_algorithm read;
 	if (!handle || !read_algorithm(algorithm, &read))
 		return CUBLAS_STATUS_INVALID_VALUE;
-	const cublasStatus_t status = lt_check(description_of(description), layouts);
+	const cublasStatus_t status =
+		inject_refusal("check", read.id) ? CUBLAS_STATUS_NOT_SUPPORTED : lt_check(description_of(description), layouts);
 	memset(result, 0, sizeof *result);
 	result->algo = *algorithm;
 	result->workspaceSize = read.workspace;
@@ -330,12 +333,13 @@ static const char *find_wrong_memory(const struct lt_description *description,
 	}
 	if ((description->epilogue & CUBLASLT_EPILOGUE_BIAS) && !memory_find(description->bias, layouts[LT_D]->rows * 2))
 		return "the bias lies outside of an allocation";
+	if ((description->epilogue & CUBLASLT_EPILOGUE_BIAS) && reinterpret_cast<uintptr_t>(description->bias) % 16)
+		return "the bias is less aligned than 16 bytes";
 	for (int i = LT_A; i <= LT_B; i++)
 		if (overlap(pointers[LT_D], extent(layouts[LT_D]), pointers[i], extent(layouts[i])))
 			return "D overlaps A or B";
-	if (beta != 0.0f && pointers[LT_C] == pointers[LT_D] &&
-		memcmp(layouts[LT_C], layouts[LT_D], sizeof *layouts[LT_C]) != 0)
-		return "C is D in place, and their layouts differ";
+	if (pointers[LT_C] == pointers[LT_D] && layouts[LT_C] != layouts[LT_D])
+		return "C is D in place, and their descriptors differ";
 	return nullptr;
 }
 
@@ -367,6 +371,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 	const void *const pointers[] = {a, b, c, d};
 	struct lt_algorithm read = {mark, 0, 1, {1, 1, 1, 1}};
 	struct lt_operands operands = {a, b, c, d, 0, 0, 0};
+	if (inject_failure("matmul"))
+		error_set_sticky(cudaErrorIllegalAddress);
 	if (error_sticky() != cudaSuccess)
 		return CUBLAS_STATUS_EXECUTION_FAILED;
 	if (!handle || !stream_is_known(stream) || (algorithm && !read_algorithm(algorithm, &read)))
@@ -375,6 +381,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 	if (status != CUBLAS_STATUS_SUCCESS)
 		return status;
 	operands.backwards = read.id == ALGORITHMS - 1;
+	if (inject_refusal("matmul", read.id))
+		return CUBLAS_STATUS_NOT_SUPPORTED;
 	memcpy(&operands.alpha, alpha, sizeof operands.alpha);
 	memcpy(&operands.beta, beta, sizeof operands.beta);
 	const char *wrong = find_wrong_memory(description_of(description), layouts, pointers, operands.beta, &read);
@@ -383,5 +391,6 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 	if (!use_workspace(workspace, workspace_bytes, &read))
 		return refuse("less workspace than the algorithm needs");
 	lt_multiply(description_of(description), layouts, &operands);
+	stream_spend(milliseconds[read.id]);
 	return CUBLAS_STATUS_SUCCESS;
 }

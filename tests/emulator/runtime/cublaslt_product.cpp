@@ -47,9 +47,11 @@ static cublasStatus_t check_types(
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-static int is_whole(const struct lt_layout *layout)
+/* The documentation of cublasLtMatmul lets a C that is not D have the leading dimension 0. */
+static int is_whole(const struct lt_layout *layout, int is_c)
 {
-	const uint64_t least = layout->order == CUBLASLT_ORDER_COL ? layout->rows : layout->columns;
+	const uint64_t length = layout->order == CUBLASLT_ORDER_COL ? layout->rows : layout->columns;
+	const uint64_t least = is_c && layout->pitch == 0 && !inject_refusal("broadcast", 0) ? 0 : length;
 	return layout->rows > 0 && layout->columns > 0 && layout->pitch >= static_cast<int64_t>(least) &&
 		   layout->batches >= 1 && layout->batch_stride >= 0 &&
 		   (layout->order == CUBLASLT_ORDER_COL || layout->order == CUBLASLT_ORDER_ROW);
@@ -71,8 +73,10 @@ cublasStatus_t lt_check(const struct lt_description *description, const struct l
 	const struct lt_layout *a = layouts[LT_A], *b = layouts[LT_B], *c = layouts[LT_C], *d = layouts[LT_D];
 	const int32_t ta = description->transpose_a, tb = description->transpose_b;
 	for (int i = 0; i < LT_OPERANDS; i++)
-		if (!is_whole(layouts[i]) || layouts[i]->batches != d->batches)
+		if (!is_whole(layouts[i], i == LT_C) || layouts[i]->batches != d->batches)
 			return CUBLAS_STATUS_INVALID_VALUE;
+	if (has_bias(description) && !description->bias)
+		return CUBLAS_STATUS_INVALID_VALUE;
 	if ((ta != CUBLAS_OP_N && ta != CUBLAS_OP_T) || (tb != CUBLAS_OP_N && tb != CUBLAS_OP_T))
 		return CUBLAS_STATUS_INVALID_VALUE;
 	if (rows_of(a, ta) != d->rows || columns_of(b, tb) != d->columns || columns_of(a, ta) != rows_of(b, tb) ||

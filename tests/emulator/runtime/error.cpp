@@ -20,7 +20,8 @@ cudaError_t error_set(cudaError_t error)
 {
 	if (sticky != cudaSuccess)
 		error = sticky;
-	if (error != cudaSuccess && error != cudaErrorNotReady)
+	/* Not ready is no failure, yet a device keeps it too. */
+	if (error != cudaSuccess)
 		last = error;
 	return error;
 }

@@ -52,8 +52,9 @@ cudaError_t error_set_sticky(cudaError_t error);
 cudaError_t error_sticky(void);
 void error_forget(void);
 
-/* stream.cpp */
+/* stream.cpp: what is done takes its time by a clock of the device's own, which is the same in every run. */
 int stream_is_known(cudaStream_t stream);
+void stream_spend(double ms);
 
 /* memory.cpp */
 struct allocation {
@@ -88,5 +89,10 @@ void tracking_forget(void);
 
 /* inject.cpp: whether AURELIUS_EMULATOR_FAIL asks this call of its kind to fail: `kernel:3` is the third launch. */
 int inject_failure(const char *kind);
+/* Whether AURELIUS_EMULATOR_REFUSE asks cuBLASLt to refuse this algorithm: `check:5` when it is asked about algorithms
+ * 0 and 2, `matmul:5` when they are run, `broadcast:1` a C of leading dimension 0. */
+int inject_refusal(const char *kind, int algorithm);
+/* AURELIUS_EMULATOR_BUSY=2: of three queries of a stream or an event the first two find it busy. */
+int inject_busy(void);
 
 #endif

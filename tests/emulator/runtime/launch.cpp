@@ -152,6 +152,7 @@ void aur_emulator_run(const struct aur_emulator_launch *launch)
 		error_set(refused);
 		return;
 	}
+	stream_spend(0.01);
 	const cudaError_t error = inject_failure("kernel") ? cudaErrorIllegalAddress : run_schedules(launch);
 	if (error != cudaSuccess)
 		error_set_sticky(error);

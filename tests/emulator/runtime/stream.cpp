@@ -2,7 +2,6 @@
 
 #include <set>
 #include <stdlib.h>
-#include <time.h>
 
 /* Streams and events: everything is done by the time its call returns, in the order of the calls. */
 
@@ -11,10 +10,17 @@ struct CUstream_st {
 };
 
 struct CUevent_st {
-	struct timespec recorded;
+	double recorded; /* by the device's clock */
 	int is_recorded;
 	unsigned flags;
 };
+
+static double clock_ms;
+
+void stream_spend(double ms)
+{
+	clock_ms += ms;
+}
 
 static std::set<cudaStream_t> &streams(void)
 {
@@ -85,7 +91,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
-	return cudaStreamSynchronize(stream);
+	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
+	const cudaError_t error = check_stream(stream);
+	return error == cudaSuccess && inject_busy() ? error_set(cudaErrorNotReady) : error;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status)
+{
+	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
+	*status = cudaStreamCaptureStatusNone;
+	return check_stream(stream);
 }
 
 cudaError_t cudaDeviceSynchronize(void)
@@ -99,7 +114,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 	*event = nullptr;
 	if (error_sticky() != cudaSuccess)
 		return error_set(error_sticky());
-	*event = new CUevent_st{{0, 0}, 0, flags};
+	*event = new CUevent_st{0, 0, flags};
 	events().insert(*event);
 	return error_set(cudaSuccess);
 }
@@ -123,7 +138,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
 	if (events().count(event) == 0)
 		return error_set(cudaErrorInvalidResourceHandle);
-	clock_gettime(CLOCK_MONOTONIC, &event->recorded);
+	event->recorded = clock_ms;
 	event->is_recorded = 1;
 	return check_stream(stream);
 }
@@ -136,7 +151,9 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 cudaError_t cudaEventQuery(cudaEvent_t event)
 {
-	return cudaEventSynchronize(event);
+	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
+	const cudaError_t error = cudaEventSynchronize(event);
+	return error == cudaSuccess && inject_busy() ? error_set(cudaErrorNotReady) : error;
 }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
@@ -145,8 +162,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
 	if (events().count(start) == 0 || events().count(end) == 0 || !start->is_recorded || !end->is_recorded ||
 		((start->flags | end->flags) & cudaEventDisableTiming))
 		return error_set(cudaErrorInvalidResourceHandle);
-	*ms = static_cast<float>(end->recorded.tv_sec - start->recorded.tv_sec) * 1e3f +
-		  static_cast<float>(end->recorded.tv_nsec - start->recorded.tv_nsec) * 1e-6f;
+	*ms = static_cast<float>(end->recorded - start->recorded);
 	return error_set(cudaSuccess);
 }
 

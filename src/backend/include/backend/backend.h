@@ -238,6 +238,7 @@ struct aur_backend_ops {
 	aur_status (*allocate)(struct aur_backend *backend, size_t bytes, void **memory);
 	void (*release)(struct aur_backend *backend, void *memory);
 	aur_status (*upload)(struct aur_backend *backend, void *to_device, const void *from_host, size_t bytes);
+	/* Waits as synchronise(), and fails as it does; what is downloaded then means nothing. */
 	aur_status (*download)(struct aur_backend *backend, void *to_host, const void *from_device, size_t bytes);
 	aur_status (*copy)(struct aur_backend *backend, void *to, const void *from, size_t bytes);
 	aur_status (*zero)(struct aur_backend *backend, void *memory, size_t bytes);
