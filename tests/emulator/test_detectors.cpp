@@ -198,10 +198,10 @@ static void an_access_far_outside_is_an_illegal_address(void **state)
 	device_assert_failed(status, cudaErrorIllegalAddress, "400 bytes behind the end of an allocation of 400 bytes");
 }
 
-static void no_pointer_is_an_illegal_address(void **state)
+static void a_wild_pointer_is_an_illegal_address(void **state)
 {
 	(void)state;
-	const int status = AUR_LAUNCH("null", write_at, 1, 1, 0, 0, static_cast<float *>(nullptr), 0L);
+	const int status = AUR_LAUNCH("wild", write_at, 1, 1, 0, 0, reinterpret_cast<float *>(uintptr_t(256)), 0L);
 	device_assert_failed(status, cudaErrorIllegalAddress, "which is not memory of the device");
 }
 
@@ -267,7 +267,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_write_behind_dynamic_shared_memory_is_found, device_forget),
 		cmocka_unit_test_teardown(a_write_behind_an_allocation_is_found, device_forget),
 		cmocka_unit_test_teardown(an_access_far_outside_is_an_illegal_address, device_forget),
-		cmocka_unit_test_teardown(no_pointer_is_an_illegal_address, device_forget),
+		cmocka_unit_test_teardown(a_wild_pointer_is_an_illegal_address, device_forget),
 		cmocka_unit_test_teardown(a_stack_that_overflows_is_an_illegal_address, device_forget),
 		cmocka_unit_test_teardown(after_a_failure_every_call_fails, device_forget),
 	};
