@@ -31,12 +31,12 @@ for argument in "$@"; do
 		;;
 	--ubsan)
 		build="$repo/build-ubsan"
-		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_SANITIZE=undefined)
+		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_SANITIZE=undefined -DAURELIUS_EMULATOR=OFF)
 		;;
 	--valgrind)
 		build="$repo/build-valgrind"
 		# CTest puts it in front of every test program. Leaks are looked at too, where memory was lost for good.
-		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo
+		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_CUDA=OFF -DAURELIUS_EMULATOR=OFF
 			"-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;--quiet;--error-exitcode=9;--leak-check=full;--errors-for-leak-kinds=definite;--show-leak-kinds=definite")
 		pass+=(-L unit -E unit_ceiling --timeout 1200) # which measures the processor, at a fiftieth of its speed
 		export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
@@ -46,7 +46,7 @@ for argument in "$@"; do
 		build="$repo/build-coverage"
 		coverage=1
 		# Counted atomically: operations run in several threads.
-		configure=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=-O1 --coverage -fprofile-update=atomic" -DCMAKE_C_COMPILER=gcc)
+		configure=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=-O1 --coverage -fprofile-update=atomic" -DCMAKE_C_COMPILER=gcc -DAURELIUS_CUDA=OFF -DAURELIUS_EMULATOR=OFF)
 		command -v gcovr >/dev/null || fail "gcovr is missing (launch/install-deps.sh --dev installs it)"
 		;;
 	-h | --help)
