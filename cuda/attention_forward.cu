@@ -234,11 +234,12 @@ AUR_DEVICE void add_keys(softmax<D, TILES> &state, const aur_attention_call &cal
 template <int D, bool DROPPED> constexpr int tiles_of = D <= (DROPPED ? 32 : 64) ? 2 : 1;
 template <int D, bool DROPPED> constexpr int rows_of = AUR_ATTENTION_WARPS * 16 * tiles_of<D, DROPPED>;
 
+/* Blocks on a multiprocessor for whose number registers are rationed; 0 leaves it to the compiler. */
+template <int D, bool DROPPED> constexpr int resident = D != 64 ? 0 : DROPPED ? 3 : 2;
+
 /* The last blocks of queries see the most keys and come first. */
 template <int D, bool DROPPED>
-AUR_KERNEL_RESIDENT(128, D != 64   ? 0
-						 : DROPPED ? 3
-								   : 2)
+AUR_KERNEL_RESIDENT(128, (resident<D, DROPPED>))
 forward(aur_attention_call call, int blocks)
 {
 	AUR_SHARED(aur_dropout_sequence, dropout, 1);
