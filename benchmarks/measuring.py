@@ -69,7 +69,7 @@ class Bench:
         self.record.append(
             {
                 "command": [self.shown(word) for word in command],
-                "environment": environment or {},
+                "environment": {name: self.shown(value) for name, value in (environment or {}).items()},
                 "exit": finished.code,
                 "seconds": round(finished.seconds, 3),
                 "peak_mb": round(finished.peak_mb, 1),
