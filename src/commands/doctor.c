@@ -94,7 +94,7 @@ static aur_status examine_backend(struct doctor *doctor)
 	return status;
 }
 
-/* This program computes on the CPU: of GPUs only what the system shows is told. */
+/* Of GPUs only what the system shows is told; what is computed on is the backend that opened. */
 static void examine_gpus(struct doctor *doctor)
 {
 	char driver[256], path[PATH_BYTES];
@@ -104,12 +104,16 @@ static void examine_gpus(struct doctor *doctor)
 	add_found(section, "driver", driver[0] != '\0', driver);
 	add_found(section, "cuda_library", aur_machine_find_library("libcuda.so*", path, sizeof path), path);
 	add_found(section, "nccl", aur_machine_find_library("libnccl.so*", path, sizeof path), path);
-	json_object_set_new(section, "compiled_in", json_false());
-	if (gpus > 0)
-		MISSING(doctor, "GPU: this machine has %d, but this version of aurelius computes on the CPU alone", gpus);
-	else
-		MISSING(doctor, "GPU: no NVIDIA driver is loaded (/proc/driver/nvidia is not there); nothing is lost, this "
-						"version of aurelius computes on the CPU");
+	const int compiled_in = strstr(AUR_BACKENDS, "cuda") != NULL;
+	json_object_set_new(section, "compiled_in", json_boolean(compiled_in));
+	if (gpus > 0 && !compiled_in)
+		MISSING(doctor,
+			"GPU: this machine has %d, but this program was built without CUDA (build it where nvcc of CUDA 12.4 or "
+			"newer is found, with -DAURELIUS_CUDA=ON)",
+			gpus);
+	else if (gpus == 0)
+		MISSING(doctor, "GPU: no NVIDIA driver is loaded (/proc/driver/nvidia is not there); aurelius computes on the "
+						"CPU here");
 }
 
 static void examine_mpi(struct doctor *doctor)
