@@ -23,6 +23,7 @@ build=(
 dev=(
 	strace valgrind gcovr        # injected faults, memory errors, coverage
 	clang libomp-dev clang-format # the second compiler, formatting
+	gcc-aarch64-linux-gnu         # compiles for arm64 (tests/arm64.sh)
 	python3                       # readers of JSON in tests
 	libopenblas-dev libdnnl-dev   # what benchmarks compare matrix products with
 	openssh-server iproute2       # several hosts on one machine

@@ -198,8 +198,10 @@ static void bits_do_not_depend_on_the_number_of_threads(void **state)
 static void bits_of_a_row_do_not_depend_on_the_rows_beside_it(void **state)
 {
 	(void)state;
-	if (!ops_on_cpu())
+	if (!ops_on_cpu()) {
+		print_message("SKIP: a library may choose its algorithm by the number of rows\n");
 		skip();
+	}
 	for (int i = 0; i < TYPES; i++) {
 		const enum aur_dtype type = types[i];
 		const struct shape all = {97, 300, 130}, part = {5, 300, 130};

@@ -72,8 +72,10 @@ static void operations_beyond_the_reserved_shapes_are_refused(void **state)
 static void an_unknown_instruction_set_is_a_usage_error(void **state)
 {
 	(void)state;
-	if (!ops_on_cpu())
+	if (!ops_on_cpu()) {
+		print_message("SKIP: only the CPU backend has instruction sets to choose from\n");
 		skip();
+	}
 	char *before = strdup(getenv("AURELIUS_CPU_VARIANT"));
 	struct aur_backend *backend = NULL;
 	setenv("AURELIUS_CPU_VARIANT", "sse9", 1);
