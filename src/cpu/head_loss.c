@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { ROW_UNIT = 64, MOST_ROWS = 1024, CHUNK_LOGITS = 1 << 24 };
+enum { ROW_UNIT = 64, MOST_ROWS = 1024, CHUNK_LOGITS = 1 << 25 };
 
 static const char name[] = "head_loss";
 
@@ -13,8 +13,8 @@ static int64_t chunk_rows(int64_t rows, int64_t vocabulary)
 {
 	int64_t chunk = CHUNK_LOGITS / (vocabulary > 0 ? vocabulary : 1) / ROW_UNIT * ROW_UNIT;
 	chunk = chunk < ROW_UNIT ? ROW_UNIT : chunk > MOST_ROWS ? MOST_ROWS : chunk;
-	const int64_t all = (rows + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
-	return chunk < all ? chunk : all;
+	const int64_t chunks = rows > chunk ? (rows + chunk - 1) / chunk : 1;
+	return ((rows + chunks - 1) / chunks + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
 }
 
 static size_t loss_bytes(int64_t rows)

@@ -10,7 +10,7 @@
 enum { LEAST_SIDE = 96, SUM_ROWS = 64, SUM_COLUMNS = 128, LEAST_SUM_COLUMNS = 32 };
 
 /* FLOPs of a block: less is not worth a thread's while, more lets the last thread be waited for. */
-static const double least_work = 4e6, most_work = 6.4e7;
+static const double least_work = 4e6, most_work = 6.4e8;
 
 struct grid {
 	int64_t rows, columns; /* blocks along m and n */
@@ -29,7 +29,7 @@ static struct grid grid_of(int64_t m, int64_t n, int64_t k)
 		const int64_t blocks = grid.rows * grid.columns;
 		const int64_t height = m / grid.rows, width = n / grid.columns;
 		const double share = work / (double)blocks;
-		if (share < 2.0 * least_work || (blocks >= 2 * threads && share < most_work))
+		if (share < 2.0 * least_work || (blocks >= 2 * threads && (share < most_work || blocks >= 4 * threads)))
 			break;
 		if ((height > width ? height : width) < 2 * LEAST_SIDE)
 			break;
