@@ -7,38 +7,57 @@
 
 #include <omp.h>
 
-enum { LEAST_SIDE = 96, SUM_ROWS = 64, SUM_COLUMNS = 128, LEAST_SUM_COLUMNS = 32 };
+enum { LEAST_SIDE = 96, MOST_ROUNDS = 4, SUM_ROWS = 64, SUM_COLUMNS = 128, LEAST_SUM_COLUMNS = 32 };
 
-/* FLOPs of a block: less is not worth a thread's while, more lets the last thread be waited for. */
-static const double least_work = 4e6, most_work = 6.4e8;
+/* FLOPs of a block: less is not worth a thread's while. */
+static const double least_work = 4e6;
+
+/* What a block's packing and its ends cost, as rows and columns that are multiplied in the same time, and what waiting
+ * for the last thread costs, as a share of a block. Measured on two cores; blocks of neighbouring columns, which two
+ * threads write side by side in the same rows, cost more than packing alone. */
+static const double packing = 16, waiting = 0.02;
 
 struct grid {
 	int64_t rows, columns; /* blocks along m and n */
 };
 
-/* Blocks do not change the bits (gemm.h), so there may be as many as keep all threads busy to the end: the longer side
- * is halved until each thread has two and none is large. Short sides pack operands too often for what they multiply. */
+/* Time of all blocks over that of the multiplications shared perfectly. */
+static double grid_cost(struct grid grid, int64_t m, int64_t n, int64_t threads)
+{
+	const int64_t blocks = grid.rows * grid.columns, rounds = (blocks + threads - 1) / threads;
+	const double height = (double)m / (double)grid.rows, width = (double)n / (double)grid.columns;
+	const double balance = (double)(rounds * threads) / (double)blocks;
+	return balance * (1 + packing / height + packing / width + waiting / (double)rounds);
+}
+
+/* Whether `parts` of `size` are not too small a side; a side that is not cut may be. */
+static int may_cut(int64_t size, int64_t parts)
+{
+	return parts == 1 || size / parts >= LEAST_SIDE;
+}
+
+/* Blocks do not change the bits (gemm.h), so they are cut as is fastest: few, since each packs its operands by itself,
+ * and as many as keep all threads busy to the end. */
 static struct grid grid_of(int64_t m, int64_t n, int64_t k)
 {
 	const int64_t threads = omp_get_max_threads();
 	const double work = 2.0 * (double)m * (double)n * (double)k;
-	struct grid grid = {1, (n + AUR_GEMM_WIDTH - 1) / AUR_GEMM_WIDTH};
+	const int64_t worth = (int64_t)(work / least_work);
+	const int64_t most = MOST_ROUNDS * threads < worth ? MOST_ROUNDS * threads : worth;
+	struct grid best = {1, 1};
 	if (threads == 1)
-		return (struct grid){1, 1};
-	for (;;) {
-		const int64_t blocks = grid.rows * grid.columns;
-		const int64_t height = m / grid.rows, width = n / grid.columns;
-		const double share = work / (double)blocks;
-		if (share < 2.0 * least_work || (blocks >= 2 * threads && (share < most_work || blocks >= 4 * threads)))
-			break;
-		if ((height > width ? height : width) < 2 * LEAST_SIDE)
-			break;
-		if (height > width)
-			grid.rows *= 2;
-		else
-			grid.columns *= 2;
-	}
-	return grid;
+		return best;
+	double least = grid_cost(best, m, n, threads);
+	for (int64_t rows = 1; rows <= most && may_cut(m, rows); rows++)
+		for (int64_t columns = 1; rows * columns <= most && may_cut(n, columns); columns++) {
+			const struct grid grid = {rows, columns};
+			const double cost = grid_cost(grid, m, n, threads);
+			if (cost < least) {
+				least = cost;
+				best = grid;
+			}
+		}
+	return best;
 }
 
 static const void *moved(const void *data, enum aur_dtype type, int64_t elements)
