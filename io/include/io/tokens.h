@@ -3,6 +3,7 @@
 
 #include "core/status.h"
 #include "core/vocab.h"
+#include "io/file.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +70,10 @@ aur_status aur_tokens_open(const char *path, struct aur_tokens **tokens);
 aur_status aur_tokens_open_shard(
 	const char *path, const struct aur_tokens *first, struct aur_token_cache *cache, struct aur_tokens **tokens);
 void aur_tokens_close(struct aur_tokens **tokens);
+
+/* Of files that a glob matched, sorted: fails where shards name-00003-of-00016.h5 that the glob would match are missing
+ * beside others of their corpus. AUR_INPUT names the first. */
+aur_status aur_tokens_check_shards(const char *pattern, const struct aur_paths *paths);
 
 /* Gives back the descriptor and what HDF5 holds of the file. What remains is a few hundred bytes and nine for each MiB
  * of contiguous tokens; the next read opens it again. */
