@@ -73,6 +73,9 @@ static int same_set(const char *a, const struct shard_name *of_a, const char *b,
 /* Paths are sorted: the shards of a corpus stand together, and a gap shows between two of them. */
 aur_status aur_tokens_check_shards(const char *pattern, const struct aur_paths *paths)
 {
+	/* A name alone says what it means, and opening it what is wrong with it. */
+	if (paths->count == 1 && strcmp(pattern, paths->items[0]) == 0)
+		return AUR_OK;
 	for (int64_t i = 0; i < paths->count; i++) {
 		struct shard_name here, next;
 		const char *path = paths->items[i];
