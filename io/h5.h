@@ -10,9 +10,9 @@
 /* The one wrapper around HDF5: everything else in the project speaks to HDF5 through these functions.
  *
  * Each takes one global lock around its HDF5 calls (other builds of HDF5 are not thread-safe), while a file is used by
- * one thread at a time; moves at most 4 MiB a call, and turns the library's error stack into our message. Files are written in the format of HDF5 1.10, whose
- * metadata carries checksums; older ones, which have none, are refused. Names inside files are absolute:
- * "/train/tokens". */
+ * one thread at a time; moves at most 4 MiB a call, and turns the library's error stack into our message. Files are
+ * written in the format of HDF5 1.10, whose metadata carries checksums; older ones, which have none, are refused. Names
+ * inside files are absolute: "/train/tokens". */
 
 enum { AUR_H5_SLAB_BYTES = 4 << 20, AUR_H5_DIMS = 4, AUR_H5_NAME = 128 };
 

@@ -14,6 +14,7 @@ struct aur_tokens_part {
 	const char *name;
 	struct aur_h5_dataset dataset; /* open while compressed tokens are read */
 	int64_t count;
+	int64_t chunk_tokens; /* 0: contiguous */
 	/* contiguous */
 	uint64_t *checksums;     /* owned, one a block */
 	unsigned char *verified; /* owned, one a block */
@@ -34,7 +35,7 @@ struct aur_tokens {
 	struct aur_tokens_info info;
 	struct aur_vocab own_vocab;    /* of the first file */
 	const struct aur_vocab *vocab; /* own_vocab, or borrowed */
-	uint64_t vocab_hash;
+	uint64_t vocab_hash, content;
 	struct aur_tokens_part parts[AUR_TOKENS_SPLITS];
 	struct aur_token_cache *cache; /* borrowed, unless owns_cache */
 	int owns_cache;

@@ -84,6 +84,7 @@ static aur_status open_part(struct aur_tokens *tokens, int split, int64_t expect
 	struct aur_tokens_part *part = &tokens->parts[split];
 	AUR_TRY(open_dataset(tokens, part, expected));
 	part->count = expected;
+	part->chunk_tokens = tokens->info.compressed ? part->dataset.chunk[0] : 0;
 	return tokens->info.compressed ? AUR_OK : get_checksums(tokens, part, aur_tokens_checksum_names[split]);
 }
 
@@ -101,6 +102,20 @@ static void close_datasets(struct aur_tokens *tokens)
 {
 	for (int split = 0; split < AUR_TOKENS_SPLITS; split++)
 		aur_h5_dataset_close(&tokens->parts[split].dataset);
+}
+
+static uint64_t content_of(const struct aur_tokens *tokens)
+{
+	const int64_t block_tokens = AUR_TOKENS_BLOCK_BYTES / tokens->info.token_bytes;
+	uint64_t content = 0;
+	for (int split = 0; split < AUR_TOKENS_SPLITS; split++) {
+		const struct aur_tokens_part *part = &tokens->parts[split];
+		const int64_t blocks = (part->count + block_tokens - 1) / block_tokens;
+		content = tokens->info.compressed
+					  ? XXH3_64bits_withSeed(&part->dataset.stored_bytes, sizeof part->dataset.stored_bytes, content)
+					  : XXH3_64bits_withSeed(part->checksums, (size_t)blocks * sizeof *part->checksums, content);
+	}
+	return content;
 }
 
 /* Contiguous tokens need HDF5 no longer: their places are known. They are read by pread and not through a map, where a
@@ -129,6 +144,7 @@ static aur_status open_all(struct aur_tokens *tokens, const struct aur_tokens *f
 		return aur_h5_damaged(tokens->file, "/", "two bytes a token are too few for its vocabulary");
 	AUR_TRY(open_part(tokens, AUR_TRAIN, tokens->info.train_tokens));
 	AUR_TRY(open_part(tokens, AUR_VAL, tokens->info.val_tokens));
+	tokens->content = content_of(tokens);
 	return take_descriptor(tokens);
 }
 
@@ -178,9 +194,10 @@ int aur_tokens_is_parked(const struct aur_tokens *tokens)
 	return tokens->fd < 0 && !tokens->file;
 }
 
+/* Opened without blocking: a FIFO in its place must be refused, not waited for. */
 static aur_status open_again(struct aur_tokens *tokens, struct aur_file_identity *identity)
 {
-	tokens->fd = open(tokens->path, O_RDONLY | O_CLOEXEC);
+	tokens->fd = open(tokens->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (tokens->fd >= 0)
 		return identify(tokens->fd, tokens->path, identity);
 	const int from_system = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO;
@@ -211,12 +228,11 @@ static aur_status compare_identity(struct aur_tokens *tokens, const struct aur_f
 
 static aur_status open_datasets_again(struct aur_tokens *tokens)
 {
-	const uint64_t content = aur_tokens_content(tokens);
 	AUR_TRY(aur_h5_open(tokens->path, &tokens->file));
 	AUR_TRY(aur_h5_expect(tokens->file, AUR_TOKENS_FORMAT, AUR_TOKENS_VERSION, AUR_TOKENS_ADVICE, NULL));
 	for (int split = 0; split < AUR_TOKENS_SPLITS; split++)
 		AUR_TRY(open_dataset(tokens, &tokens->parts[split], tokens->parts[split].count));
-	if (aur_tokens_content(tokens) == content)
+	if (content_of(tokens) == tokens->content)
 		return AUR_OK;
 	return aur_fail(
 		AUR_INPUT, "%s: was exchanged for another dataset since it was first opened (put it back)", tokens->path);
@@ -275,19 +291,10 @@ const char *aur_tokens_path(const struct aur_tokens *tokens)
 
 int64_t aur_tokens_chunk(const struct aur_tokens *tokens, enum aur_split split)
 {
-	return tokens->info.compressed ? tokens->parts[split].dataset.chunk[0] : 0;
+	return tokens->parts[split].chunk_tokens;
 }
 
 uint64_t aur_tokens_content(const struct aur_tokens *tokens)
 {
-	const int64_t block_tokens = AUR_TOKENS_BLOCK_BYTES / tokens->info.token_bytes;
-	uint64_t content = 0;
-	for (int split = 0; split < AUR_TOKENS_SPLITS; split++) {
-		const struct aur_tokens_part *part = &tokens->parts[split];
-		const int64_t blocks = (part->count + block_tokens - 1) / block_tokens;
-		content = tokens->info.compressed
-					  ? XXH3_64bits_withSeed(&part->dataset.stored_bytes, sizeof part->dataset.stored_bytes, content)
-					  : XXH3_64bits_withSeed(part->checksums, (size_t)blocks * sizeof *part->checksums, content);
-	}
-	return content;
+	return tokens->content;
 }

@@ -116,14 +116,16 @@ static aur_status get_weighted(struct reading *reading, const struct aur_key *ke
 		AUR_TRY(name_at(reading, pair->key, name, &name_node));
 		const yaml_node_t **value = strcmp(name, "path") == 0 ? path : strcmp(name, "weight") == 0 ? weight : NULL;
 		if (!value || *value)
-			return aur_fail(AUR_USAGE, "%s.%s: %s %s in an item, which has a path and a weight", key->section,
-				key->name, name, value ? "is given twice" : "is not known");
+			return at_line(reading, name_node,
+				aur_fail(AUR_USAGE, "%s.%s: %s %s in an item, which has a path and a weight", key->section, key->name,
+					name, value ? "is given twice" : "is not known"));
 		AUR_TRY(node_at(reading, pair->value, value));
 	}
-	if (!*path || !*weight)
-		return aur_fail(AUR_USAGE, "%s.%s: an item has no %s (- path: a/*.h5, and below it weight: 0.7)", key->section,
-			key->name, *path ? "weight" : "path");
-	return AUR_OK;
+	if (*path && *weight)
+		return AUR_OK;
+	return at_line(reading, item,
+		aur_fail(AUR_USAGE, "%s.%s: an item has no %s (- path: a/*.h5, and below it weight: 0.7)", key->section,
+			key->name, *path ? "weight" : "path"));
 }
 
 static aur_status append_item(
@@ -131,13 +133,13 @@ static aur_status append_item(
 {
 	const yaml_node_t *path, *weight;
 	if (item->type != YAML_MAPPING_NODE)
-		return append_source(key, item, NULL, joined);
+		return at_line(reading, item, append_source(key, item, NULL, joined));
 	AUR_TRY(get_weighted(reading, key, item, &path, &weight));
 	const char *number = weight->type == YAML_SCALAR_NODE ? (const char *)weight->data.scalar.value : "";
-	if (!aur_weight_is(number))
-		return aur_fail(
-			AUR_USAGE, "%s.%s: \"%.60s\" is no weight, a number is expected", key->section, key->name, number);
-	return append_source(key, path, number, joined);
+	if (aur_weight_is(number))
+		return at_line(reading, path, append_source(key, path, number, joined));
+	return at_line(reading, weight,
+		aur_fail(AUR_USAGE, "%s.%s: \"%.60s\" is no weight, a number is expected", key->section, key->name, number));
 }
 
 static aur_status set_list(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)
@@ -147,7 +149,7 @@ static aur_status set_list(struct reading *reading, const struct aur_key *key, c
 	for (; item < node->data.sequence.items.top; item++) {
 		const yaml_node_t *entry = NULL;
 		AUR_TRY(node_at(reading, *item, &entry));
-		AUR_TRY(at_line(reading, entry, append_item(reading, key, entry, joined)));
+		AUR_TRY(append_item(reading, key, entry, joined));
 	}
 	return at_line(reading, node, aur_key_set(key, reading->config, joined, strlen(joined)));
 }

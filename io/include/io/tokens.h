@@ -80,6 +80,7 @@ aur_status aur_tokens_check_shards(const char *pattern, const struct aur_paths *
 void aur_tokens_park(struct aur_tokens *tokens);
 int aur_tokens_is_parked(const struct aur_tokens *tokens);
 
+/* What was found at the opening: these may be asked for while another thread reads. */
 const struct aur_tokens_info *aur_tokens_info(const struct aur_tokens *tokens);
 const struct aur_vocab *aur_tokens_vocab(const struct aur_tokens *tokens);
 const char *aur_tokens_path(const struct aur_tokens *tokens);
