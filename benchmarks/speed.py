@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import command_rows
+import data_rows
 import measuring
 import training_rows
 
@@ -26,6 +27,7 @@ ROWS = {
     "generation": command_rows.generation,
     "prepare": command_rows.prepare,
     "checkpoint": command_rows.checkpoint,
+    "data": data_rows.data,
     "memory": command_rows.memory,
     "start": command_rows.start,
 }

@@ -9,10 +9,10 @@
 
 /* The one wrapper around HDF5: everything else in the project speaks to HDF5 through these functions.
  *
- * Each takes one global lock around its HDF5 calls (other builds of HDF5 are not thread-safe), moves at most 4 MiB a
- * call, and turns the library's error stack into our message. Files are written in the format of HDF5 1.10, whose
- * metadata carries checksums; older ones, which have none, are refused. Names inside files are absolute:
- * "/train/tokens". */
+ * Each takes one global lock around its HDF5 calls (other builds of HDF5 are not thread-safe), while a file is used by
+ * one thread at a time; moves at most 4 MiB a call, and turns the library's error stack into our message. Files are
+ * written in the format of HDF5 1.10, whose metadata carries checksums; older ones, which have none, are refused. Names
+ * inside files are absolute: "/train/tokens". */
 
 enum { AUR_H5_SLAB_BYTES = 4 << 20, AUR_H5_DIMS = 4, AUR_H5_NAME = 128 };
 
@@ -103,6 +103,8 @@ struct aur_h5_dataset {
 	int64_t shape[AUR_H5_DIMS];
 	int64_t chunk[AUR_H5_DIMS]; /* 0 where contiguous */
 	int direct;                 /* whole chunks are moved without HDF5's filter pipeline */
+	int inflated;               /* the same of reading deflated ones */
+	int64_t stored_bytes;       /* chunked: what the chunks take in the file */
 	int64_t elements;
 	int64_t offset; /* of the first element in the file, contiguous only; 0 when there are no elements */
 };

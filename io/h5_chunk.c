@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 /* Chunks that HDF5's pipeline is passed by for: it copies each twice and adds up its checksum byte by byte, which takes
  * longer than the disk. What reaches the file is the same to the last bit. */
@@ -142,7 +143,7 @@ static int64_t chunk_at(const struct aur_h5_dataset *dataset, int64_t begin, hsi
 	return (left < dataset->chunk[cut] ? left : dataset->chunk[cut]) * behind;
 }
 
-/* Under the lock. The file's room for one chunk and its checksum; NULL without memory. */
+/* The file's room for one chunk and its checksum; NULL without memory. */
 static char *room_of(struct aur_h5 *file)
 {
 	if (!file->room)
@@ -182,34 +183,63 @@ aur_status aur_h5_chunk_write(
 	return status;
 }
 
-/* 1 when the chunk is in the room and its checksum fits. */
-static int read_locked(struct aur_h5_dataset *dataset, const hsize_t *offset)
+/* The bytes of a chunk as the file stores them, in the room; 0 where they do not fit or a filter was left out. */
+static size_t stored_locked(struct aur_h5_dataset *dataset, const hsize_t *offset)
 {
-	const size_t whole = chunk_bytes(dataset);
 	char *room = room_of(dataset->file);
 	hsize_t stored = 0;
-	uint32_t filters_left_out = 0, sum;
-	const int read = room && H5Dget_chunk_storage_size(dataset->id, offset, &stored) >= 0 &&
-					 stored == whole + CHECKSUM_BYTES &&
+	uint32_t filters_left_out = 0;
+	const int read = room && H5Dget_chunk_storage_size(dataset->id, offset, &stored) >= 0 && stored > CHECKSUM_BYTES &&
+					 stored <= DIRECT_BYTES_MAX + CHECKSUM_BYTES &&
 					 H5Dread_chunk(dataset->id, H5P_DEFAULT, offset, &filters_left_out, room) >= 0;
-	if (!read || filters_left_out != 0) {
+	if (!read)
 		H5Eclear2(H5E_DEFAULT);
-		return 0;
-	}
-	memcpy(&sum, room + whole, sizeof sum);
-	return sum == aur_h5_fletcher32(room, whole);
+	return read && filters_left_out == 0 ? (size_t)stored : 0;
 }
 
+/* Whether the last four of `bytes` bytes are the checksum of those before them. */
+static int checksum_fits(const char *room, size_t bytes)
+{
+	uint32_t sum;
+	memcpy(&sum, room + bytes - CHECKSUM_BYTES, sizeof sum);
+	return sum == aur_h5_fletcher32(room, bytes - CHECKSUM_BYTES);
+}
+
+/* A chunk that the dataset's end cuts off is stored whole. */
+static int inflate_room(struct aur_h5_dataset *dataset, size_t stored, int64_t elements, void *data)
+{
+	const size_t whole = chunk_bytes(dataset), wanted = (size_t)elements * dataset->element_bytes;
+	const char *room = dataset->file->room;
+	char *inflated = wanted == whole && data ? data : malloc(whole);
+	uLongf bytes = whole;
+	const int good =
+		inflated &&
+		uncompress((Bytef *)inflated, &bytes, (const Bytef *)room, (uLong)(stored - CHECKSUM_BYTES)) == Z_OK &&
+		bytes == whole;
+	if (good && data && inflated != data)
+		memcpy(data, inflated, wanted);
+	if (inflated != data)
+		free(inflated);
+	return good;
+}
+
+/* The lock is held while HDF5 finds and reads the chunk, not while its checksum is made and it is inflated. */
 int64_t aur_h5_chunk_read(struct aur_h5_dataset *dataset, int64_t begin, int64_t count, void *data)
 {
 	hsize_t offset[AUR_H5_DIMS];
-	const int64_t elements = dataset->direct ? chunk_at(dataset, begin, offset) : 0;
+	const int64_t elements = dataset->direct || dataset->inflated ? chunk_at(dataset, begin, offset) : 0;
 	if (elements == 0 || elements > count)
 		return 0;
 	aur_h5_lock();
-	const int good = read_locked(dataset, offset);
-	if (good && data)
-		memcpy(data, dataset->file->room, (size_t)elements * dataset->element_bytes);
+	const size_t stored = stored_locked(dataset, offset);
 	aur_h5_unlock();
-	return good ? elements : 0;
+	if (stored == 0 || !checksum_fits(dataset->file->room, stored))
+		return 0;
+	if (dataset->inflated)
+		return inflate_room(dataset, stored, elements, data) ? elements : 0;
+	if (stored != chunk_bytes(dataset) + CHECKSUM_BYTES)
+		return 0;
+	if (data)
+		memcpy(data, dataset->file->room, (size_t)elements * dataset->element_bytes);
+	return elements;
 }

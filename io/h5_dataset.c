@@ -160,7 +160,7 @@ static aur_status check_shape(struct aur_h5_dataset *dataset)
 
 static aur_status check_filters(struct aur_h5_dataset *dataset, hid_t list)
 {
-	int checked = 0;
+	int checked = 0, deflated_first = 0;
 	const int filters = H5Pget_nfilters(list);
 	for (int i = 0; i < filters; i++) {
 		unsigned flags, config;
@@ -168,15 +168,17 @@ static aur_status check_filters(struct aur_h5_dataset *dataset, hid_t list)
 		const H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
 		if (filter == H5Z_FILTER_FLETCHER32)
 			checked = 1;
-		else if (filter == H5Z_FILTER_DEFLATE)
+		else if (filter == H5Z_FILTER_DEFLATE) {
 			dataset->storage = AUR_H5_DEFLATED;
-		else if (filter != H5Z_FILTER_SHUFFLE)
+			deflated_first = i == 0;
+		} else if (filter != H5Z_FILTER_SHUFFLE)
 			return aur_h5_damaged(
 				dataset->file, dataset->name, "uses the filter %d, which is not allowed", (int)filter);
 	}
 	if (!checked)
 		return aur_h5_damaged(dataset->file, dataset->name, "has no checksums");
 	dataset->direct = filters == 1 && aur_h5_chunks_are_direct(dataset);
+	dataset->inflated = filters == 2 && deflated_first && aur_h5_chunks_are_direct(dataset);
 	return AUR_OK;
 }
 
@@ -196,6 +198,7 @@ static aur_status check_all_written(struct aur_h5_dataset *dataset)
 	if (written != (hsize_t)expected)
 		return aur_h5_damaged(
 			dataset->file, dataset->name, "has %llu chunks of %lld", (unsigned long long)written, (long long)expected);
+	dataset->stored_bytes = (int64_t)H5Dget_storage_size(dataset->id);
 	return AUR_OK;
 }
 

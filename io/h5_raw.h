@@ -15,7 +15,7 @@ struct aur_h5 {
 	int64_t bytes;      /* the file's length when it was opened for reading */
 	int driver_fd;      /* HDF5's own descriptor; borrowed */
 	int fd;             /* a duplicate of it: fsync through it sees every write's error; -1 when reading */
-	char *room;         /* of a chunk and its checksum; owned, NULL until it is needed */
+	char *room;         /* of a stored chunk and its checksum; owned, NULL until it is needed */
 };
 
 /* The one lock; also prepares the library on first use, and silences its printing in the calling thread. */
@@ -35,10 +35,10 @@ aur_status aur_h5_check_signature(const char *path);
 aur_status aur_h5_check_links(const struct aur_h5 *file, const char *name);
 
 /* h5_chunk.c: chunks that are moved without HDF5's filter pipeline. direct says whether a dataset's layout allows it,
- * given that Fletcher32 is its only filter. write: writes the chunk that begins at element `begin` when one does and
- * `count` elements cover it; *written gets its elements, else 0. AUR_IO, AUR_MEMORY. read: the same into `data` (NULL:
- * checked only) and returns its elements; 0 too when anything is not as expected, which the way through HDF5 then has
- * words for. */
+ * given that Fletcher32 is its only filter; deflated chunks are read so too. write: writes the chunk that begins at
+ * element `begin` when one does and `count` elements cover it; *written gets its elements, else 0. AUR_IO, AUR_MEMORY.
+ * read: the same into `data` (NULL: checked only) and returns its elements; 0 too when anything is not as expected,
+ * which the way through HDF5 then has words for. */
 int aur_h5_chunks_are_direct(const struct aur_h5_dataset *dataset);
 aur_status aur_h5_chunk_write(
 	struct aur_h5_dataset *dataset, int64_t begin, int64_t count, const void *data, int64_t *written);

@@ -1,6 +1,5 @@
 #include "io/file.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <glob.h>
@@ -124,36 +123,8 @@ static aur_status add_glob(const char *pattern, struct aur_paths *paths)
 }
 
 /* A file whose name has a star in it is still that file. */
-static aur_status add_item(const char *item, struct aur_paths *paths)
+aur_status aur_paths_expand(const char *pattern, struct aur_paths *paths)
 {
-	return strpbrk(item, "*?[") && !aur_file_exists(item) ? add_glob(item, paths) : aur_paths_add(paths, item);
-}
-
-static char *trim(char *text)
-{
-	while (isspace((unsigned char)*text))
-		text++;
-	size_t bytes = strlen(text);
-	while (bytes > 0 && isspace((unsigned char)text[bytes - 1]))
-		text[--bytes] = '\0';
-	return text;
-}
-
-aur_status aur_paths_expand(const char *list, struct aur_paths *paths)
-{
-	char *copy = strdup(list);
-	if (!copy)
-		return aur_fail(AUR_MEMORY, "no memory for a list of files");
-	const int64_t first = paths->count;
-	aur_status status = AUR_OK;
-	char *rest = NULL;
-	for (char *item = strtok_r(copy, ",", &rest); item && status == AUR_OK; item = strtok_r(NULL, ",", &rest)) {
-		item = trim(item);
-		if (*item)
-			status = add_item(item, paths);
-	}
-	if (status == AUR_OK && paths->count == first)
-		status = aur_fail(AUR_INPUT, "the list of files \"%s\" names none", list);
-	free(copy);
-	return status;
+	return strpbrk(pattern, "*?[") && !aur_file_exists(pattern) ? add_glob(pattern, paths)
+																: aur_paths_add(paths, pattern);
 }

@@ -55,12 +55,24 @@ static json_t *scalar_value(const yaml_node_t *node)
 	return end != text && *end == '\0' && isfinite(real) ? json_real(real) : json_string(text);
 }
 
-/* Two levels: sections and their keys. */
+static json_t *node_value(yaml_document_t *document, const yaml_node_t *node, int depth);
+
+static json_t *list_value(yaml_document_t *document, const yaml_node_t *node, int depth)
+{
+	json_t *list = json_array();
+	for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++)
+		json_array_append_new(list, node_value(document, yaml_document_get_node(document, *item), depth + 1));
+	return list;
+}
+
+/* Sections, their keys, and below a key at most a list of files with weights. */
 static json_t *node_value(yaml_document_t *document, const yaml_node_t *node, int depth)
 {
 	if (!node || node->type == YAML_SCALAR_NODE)
 		return node ? scalar_value(node) : NULL;
-	if (node->type != YAML_MAPPING_NODE || depth > 1)
+	if (node->type == YAML_SEQUENCE_NODE && depth == 2)
+		return list_value(document, node, depth);
+	if (node->type != YAML_MAPPING_NODE || depth > 3)
 		return json_null();
 	json_t *object = json_object();
 	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {

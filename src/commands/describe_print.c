@@ -22,13 +22,18 @@ static void group_digits(int64_t value, char *text, size_t bytes)
 	text[used] = '\0';
 }
 
+/* Texts, or the files of a mixture with their weights as they are typed. */
 static void join(const json_t *list, char *text, size_t bytes)
 {
 	size_t used = 0;
 	text[0] = '\0';
 	for (size_t i = 0; i < json_array_size(list) && used + 1 < bytes; i++) {
-		const char *item = json_string_value(json_array_get(list, i));
-		const int length = snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", item ? item : "?");
+		const json_t *item = json_array_get(list, i), *path = json_object_get(item, "path");
+		const char *name = json_string_value(path ? path : item);
+		int length = snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", name ? name : "?");
+		if (path && length > 0 && used + (size_t)length < bytes)
+			length += snprintf(text + used + length, bytes - used - (size_t)length, "@%g",
+				json_number_value(json_object_get(item, "weight")));
 		used += length > 0 ? (size_t)length : 0;
 	}
 }

@@ -62,11 +62,12 @@ const struct aur_key aur_key_table[] = {
 		.meaning = "gpt2: normal, deviation 0.02, residual projections divided by sqrt(2 n_layer); pytorch: PyTorch's "
 			"defaults"},
 
-	{TEXT(data, train, "", "text, or a list of texts"), .list = 1, MAY_CHANGE,
-		.meaning = "datasets made by prepare: files and globs, separated by commas; synthetic or synthetic:N: random tokens of a "
-			"vocabulary of 50257 or N, without a file"},
+	{TEXT(data, train, "", "text, a list of texts, or a list of path and weight"), .list = 1, .weights = 1, MAY_CHANGE,
+		.meaning = "datasets made by prepare: files and globs, separated by commas; a mixture where each has a weight, its share "
+			"of the samples: `a/*.h5@0.7,b.h5@0.3`, or a list of `- path: a/*.h5` with `weight: 0.7` below it; synthetic "
+			"or synthetic:N: random tokens of a vocabulary of 50257 or N, without a file"},
 	{TEXT(data, val, "", "text, or a list of texts"), .list = 1, MAY_CHANGE,
-		.meaning = "datasets to validate on; empty: the validation part of data.train"},
+		.meaning = "datasets to validate on; empty: the validation part of data.train, of a mixture all of it"},
 	{CHOICE(data, order, "shuffle", "shuffle, random, sequential"), FIXED,
 		.meaning = "shuffle: every window once an epoch, permuted; random: windows drawn with replacement; sequential: as "
 			"they stand"},
@@ -76,7 +77,8 @@ const struct aur_key aur_key_table[] = {
 	{INTEGER(train, steps, "0"), AT_LEAST(0), MAY_CHANGE,
 		.meaning = "length of the run in optimizer steps; give exactly one of steps, epochs and tokens (0: not given)"},
 	{NUMBER(train, epochs, "0"), AT_LEAST(0), MAY_CHANGE,
-		.meaning = "length of the run in passes over the training data (0: not given)"},
+		.meaning = "length of the run in passes over the training data; of a mixture: in as many samples as its sources have "
+			"windows together (0: not given)"},
 	{INTEGER(train, tokens, "0"), AT_LEAST(0), MAY_CHANGE,
 		.meaning = "length of the run in training tokens (0: not given)"},
 	{INTEGER(train, batch_size, "64"), BETWEEN(1, 1048576), FIXED,

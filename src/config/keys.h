@@ -19,7 +19,8 @@ struct aur_key {
 	const char *values;        /* the range in words; a choice's words in the order of its enum, separated by ", " */
 	const char *meaning;
 	int may_change; /* at a resume */
-	int list;       /* a YAML list of texts is taken too, joined with commas */
+	int list;       /* of files (sources.h): a YAML list is taken too, joined with commas */
+	int weights;    /* each file or glob may have one */
 };
 
 extern const struct aur_key aur_key_table[];

@@ -1,5 +1,7 @@
 #include "keys.h"
 
+#include "config/sources.h"
+
 #include <yaml.h>
 
 #include <errno.h>
@@ -87,35 +89,69 @@ static aur_status set_scalar(struct reading *reading, const struct aur_key *key,
 	return aur_key_set(key, reading->config, text, node->data.scalar.length);
 }
 
-static aur_status append_item(const struct aur_key *key, const yaml_node_t *item, char *joined, size_t *used)
+/* A file or glob of a list, taken as it stands: what would mean more within a text gets a backslash. */
+static aur_status append_source(
+	const struct aur_key *key, const yaml_node_t *path, const char *weight, char joined[AUR_TEXT_VALUE])
 {
-	if (item->type != YAML_SCALAR_NODE || item->data.scalar.length == 0 || is_null(item))
+	const char *text = (const char *)path->data.scalar.value;
+	if (path->type != YAML_SCALAR_NODE || path->data.scalar.length == 0 || is_null(path))
 		return aur_fail(AUR_USAGE, "%s.%s: an item of the list is not a text", key->section, key->name);
-	const size_t bytes = item->data.scalar.length;
-	if (memchr(item->data.scalar.value, ',', bytes))
-		return aur_fail(AUR_USAGE, "%s.%s: \"%.60s\" holds a comma, which separates files", key->section, key->name,
-			(const char *)item->data.scalar.value);
-	if (*used + bytes + 1 >= AUR_TEXT_VALUE)
+	if (memchr(text, '\0', path->data.scalar.length))
+		return aur_fail(AUR_USAGE, "%s.%s: the value holds a zero byte", key->section, key->name);
+	if (!aur_sources_append(joined, AUR_TEXT_VALUE, text, weight))
 		return aur_fail(AUR_USAGE, "%s.%s: the list is longer than %d bytes; use a glob such as book-*.h5",
 			key->section, key->name, AUR_TEXT_VALUE - 1);
-	if (*used > 0)
-		joined[(*used)++] = ',';
-	memcpy(joined + *used, item->data.scalar.value, bytes);
-	*used += bytes;
 	return AUR_OK;
+}
+
+/* The scalars of `- path: FILES` and `weight: NUMBER`. */
+static aur_status get_weighted(struct reading *reading, const struct aur_key *key, const yaml_node_t *item,
+	const yaml_node_t **path, const yaml_node_t **weight)
+{
+	*path = *weight = NULL;
+	const yaml_node_pair_t *pair = item->data.mapping.pairs.start;
+	for (; pair < item->data.mapping.pairs.top; pair++) {
+		char name[NAME_BYTES];
+		const yaml_node_t *name_node = NULL;
+		AUR_TRY(name_at(reading, pair->key, name, &name_node));
+		const yaml_node_t **value = strcmp(name, "path") == 0 ? path : strcmp(name, "weight") == 0 ? weight : NULL;
+		if (!value || *value)
+			return at_line(reading, name_node,
+				aur_fail(AUR_USAGE, "%s.%s: %s %s in an item, which has a path and a weight", key->section, key->name,
+					name, value ? "is given twice" : "is not known"));
+		AUR_TRY(node_at(reading, pair->value, value));
+	}
+	if (*path && *weight)
+		return AUR_OK;
+	return at_line(reading, item,
+		aur_fail(AUR_USAGE, "%s.%s: an item has no %s (- path: a/*.h5, and below it weight: 0.7)", key->section,
+			key->name, *path ? "weight" : "path"));
+}
+
+static aur_status append_item(
+	struct reading *reading, const struct aur_key *key, const yaml_node_t *item, char joined[AUR_TEXT_VALUE])
+{
+	const yaml_node_t *path, *weight;
+	if (item->type != YAML_MAPPING_NODE)
+		return at_line(reading, item, append_source(key, item, NULL, joined));
+	AUR_TRY(get_weighted(reading, key, item, &path, &weight));
+	const char *number = weight->type == YAML_SCALAR_NODE ? (const char *)weight->data.scalar.value : "";
+	if (aur_weight_is(number))
+		return at_line(reading, path, append_source(key, path, number, joined));
+	return at_line(reading, weight,
+		aur_fail(AUR_USAGE, "%s.%s: \"%.60s\" is no weight, a number is expected", key->section, key->name, number));
 }
 
 static aur_status set_list(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)
 {
-	char joined[AUR_TEXT_VALUE];
-	size_t used = 0;
+	char joined[AUR_TEXT_VALUE] = "";
 	const yaml_node_item_t *item = node->data.sequence.items.start;
 	for (; item < node->data.sequence.items.top; item++) {
-		const yaml_node_t *text = NULL;
-		AUR_TRY(node_at(reading, *item, &text));
-		AUR_TRY(at_line(reading, text, append_item(key, text, joined, &used)));
+		const yaml_node_t *entry = NULL;
+		AUR_TRY(node_at(reading, *item, &entry));
+		AUR_TRY(append_item(reading, key, entry, joined));
 	}
-	return at_line(reading, node, aur_key_set(key, reading->config, joined, used));
+	return at_line(reading, node, aur_key_set(key, reading->config, joined, strlen(joined)));
 }
 
 static aur_status set_value(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)

@@ -1,5 +1,6 @@
 #include "keys.h"
 
+#include "config/sources.h"
 #include "core/suggest.h"
 
 #include <errno.h>
@@ -167,13 +168,32 @@ static int is_utf8(const char *text, size_t bytes)
 	return 1;
 }
 
-static aur_status set_text(const struct aur_key *key, struct aur_config *config, const char *text, size_t bytes)
+/* Lists whose entries are more than names are kept in one form, so that two that say the same are the same. */
+static aur_status settle_list(const struct aur_key *key, char text[AUR_TEXT_VALUE])
+{
+	char name[WORD_BYTES];
+	struct aur_sources sources;
+	aur_status status = AUR_OK;
+	snprintf(name, sizeof name, "%s.%s", key->section, key->name);
+	AUR_TRY(aur_sources_parse(name, text, &sources));
+	if (sources.weighted && !key->weights)
+		status = aur_fail(AUR_USAGE, "%s: weights mean nothing here: every window counts once", name);
+	else if (aur_sources_need_list(&sources, text) && !aur_sources_text(&sources, text, AUR_TEXT_VALUE))
+		status = aur_fail(AUR_USAGE, "%s: the list is longer than %d bytes", name, AUR_TEXT_VALUE - 1);
+	aur_sources_clear(&sources);
+	return status;
+}
+
+static aur_status set_text(
+	const struct aur_key *key, struct aur_config *config, char text[AUR_TEXT_VALUE], size_t bytes)
 {
 	char *field = field_of(key, config);
 	if (!is_utf8(text, bytes))
 		return aur_fail(AUR_USAGE, "%s.%s: the text is not UTF-8", key->section, key->name);
+	if (key->list)
+		AUR_TRY(settle_list(key, text));
 	memset(field, 0, AUR_TEXT_VALUE);
-	memcpy(field, text, bytes);
+	memcpy(field, text, strlen(text));
 	return AUR_OK;
 }
 

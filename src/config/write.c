@@ -1,5 +1,7 @@
 #include "keys.h"
 
+#include "config/sources.h"
+
 #include <yaml.h>
 
 #include <stdio.h>
@@ -67,6 +69,46 @@ static int emit_end(yaml_emitter_t *emitter)
 		   yaml_stream_end_event_initialize(&stream) && yaml_emitter_emit(emitter, &stream);
 }
 
+static int emit_list_start(yaml_emitter_t *emitter)
+{
+	yaml_event_t event;
+	return yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE) &&
+		   yaml_emitter_emit(emitter, &event);
+}
+
+static int emit_list_end(yaml_emitter_t *emitter)
+{
+	yaml_event_t event;
+	return yaml_sequence_end_event_initialize(&event) && yaml_emitter_emit(emitter, &event);
+}
+
+static int emit_source(yaml_emitter_t *emitter, const struct aur_source *source)
+{
+	char weight[32];
+	if (source->weight == 0)
+		return emit_scalar(emitter, source->path, 1);
+	aur_weight_text(source->weight, weight, sizeof weight);
+	return emit_mapping_start(emitter) && emit_scalar(emitter, "path", 0) && emit_scalar(emitter, source->path, 1) &&
+		   emit_scalar(emitter, "weight", 0) && emit_scalar(emitter, weight, 0) && emit_mapping_end(emitter);
+}
+
+static int emit_files(yaml_emitter_t *emitter, const char *text)
+{
+	struct aur_sources sources;
+	if (aur_sources_parse("data", text, &sources) != AUR_OK)
+		return 0;
+	int good = 1;
+	if (aur_sources_need_list(&sources, text)) {
+		good = emit_list_start(emitter);
+		for (int64_t i = 0; good && i < sources.count; i++)
+			good = emit_source(emitter, &sources.items[i]);
+		good = good && emit_list_end(emitter);
+	} else
+		good = emit_scalar(emitter, text, 1);
+	aur_sources_clear(&sources);
+	return good;
+}
+
 static int emit_section(yaml_emitter_t *emitter, const char *section, const struct aur_config *config)
 {
 	char value[AUR_TEXT_VALUE];
@@ -76,7 +118,8 @@ static int emit_section(yaml_emitter_t *emitter, const char *section, const stru
 		if (strcmp(key->section, section) != 0)
 			continue;
 		aur_key_text(key, config, value);
-		good = emit_scalar(emitter, key->name, 0) && emit_scalar(emitter, value, key->kind == AUR_KEY_TEXT);
+		good = emit_scalar(emitter, key->name, 0) &&
+			   (key->list ? emit_files(emitter, value) : emit_scalar(emitter, value, key->kind == AUR_KEY_TEXT));
 	}
 	return good && emit_mapping_end(emitter);
 }

@@ -1,62 +1,109 @@
 #include "train/dataset.h"
 
-#include "io/file.h"
+#include "config/sources.h"
+#include "shards.h"
 #include "synthetic.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The files of one split; `split` says which part of them is read. */
-struct part {
-	struct aur_tokens **files; /* owned */
-	int64_t n_files;
-	enum aur_split split;
+/* A source as it was opened: some of the training files. */
+struct source {
+	char *name; /* owned */
+	int64_t first_file, files, weight;
+};
+
+/* Numbers of whole windows of the files before each. */
+struct windows {
+	int64_t positions; /* 0: not made yet */
+	int64_t *sums;     /* owned [files + 1] */
 };
 
 /* Without files both parts are synthetic: as one file each that is computed. */
 struct aur_dataset {
-	struct part parts[2]; /* by enum aur_split */
+	struct aur_shards shards[2]; /* by enum aur_split; those of AUR_VAL are empty where data.val is */
+	struct source *sources;      /* owned; of AUR_TRAIN */
+	int64_t n_sources;
+	int weighted;
+	struct windows windows[2];
 	int synthetic;
 	struct aur_vocab vocab; /* owned; of synthetic tokens */
 	uint64_t seed;          /* of synthetic tokens */
 };
 
-static int64_t file_tokens(const struct aur_dataset *dataset, enum aur_split split, int64_t file)
+/* The validation tokens are in the training files unless others are named. */
+static int place_of(const struct aur_dataset *dataset, enum aur_split split)
+{
+	return split == AUR_VAL && dataset->shards[AUR_VAL].count > 0 ? AUR_VAL : AUR_TRAIN;
+}
+
+static const struct aur_shards *shards_of(const struct aur_dataset *dataset, enum aur_split split)
+{
+	return &dataset->shards[place_of(dataset, split)];
+}
+
+int64_t aur_dataset_files(const struct aur_dataset *dataset, enum aur_split split)
+{
+	return dataset->synthetic ? 1 : shards_of(dataset, split)->count;
+}
+
+int64_t aur_dataset_file_tokens(const struct aur_dataset *dataset, enum aur_split split, int64_t file)
 {
 	if (dataset->synthetic)
 		return aur_synthetic_tokens(split);
-	const struct part *part = &dataset->parts[split];
-	const struct aur_tokens_info *info = aur_tokens_info(part->files[file]);
-	return part->split == AUR_TRAIN ? info->train_tokens : info->val_tokens;
+	const struct aur_tokens_info *info = aur_tokens_info(shards_of(dataset, split)->files[file]);
+	return split == AUR_TRAIN ? info->train_tokens : info->val_tokens;
 }
 
-static aur_status check_vocabulary(const struct part *part, const struct part *other)
+/* ---- opening ---- */
+
+static aur_status add_source(struct aur_dataset *dataset, const char *name, int64_t first_file, int64_t weight)
 {
-	const struct aur_tokens *first = other->n_files > 0 ? other->files[0] : part->files[0];
-	const struct aur_tokens *last = part->files[part->n_files - 1];
-	if (aur_vocab_hash(aur_tokens_vocab(first)) == aur_vocab_hash(aur_tokens_vocab(last)))
-		return AUR_OK;
-	return aur_fail(AUR_INPUT, "%s: its vocabulary differs from that of %s (prepare them with one tokenizer)",
-		aur_tokens_path(last), aur_tokens_path(first));
+	struct source *source = &dataset->sources[dataset->n_sources++];
+	*source = (struct source){.name = strdup(name), .first_file = first_file, .weight = weight};
+	source->files = dataset->shards[AUR_TRAIN].count - first_file;
+	return source->name ? AUR_OK : aur_fail(AUR_MEMORY, "%s: no memory for its name", name);
 }
 
-static aur_status open_files(const char *list, struct part *part, const struct part *other)
+/* Each entry of a mixture is a source, a list without weights is one. */
+static aur_status open_train(struct aur_dataset *dataset, const struct aur_sources *list)
 {
-	struct aur_paths paths = {0};
+	struct aur_shards *shards = &dataset->shards[AUR_TRAIN];
+	dataset->weighted = list->weighted;
+	dataset->sources = calloc((size_t)list->count + 1, sizeof *dataset->sources);
+	if (!dataset->sources)
+		return aur_fail(AUR_MEMORY, "dataset: no memory for %lld sources", (long long)list->count);
+	AUR_TRY(aur_shards_create(list->weighted ? list->count : 1, shards));
+	for (int64_t i = 0; i < list->count; i++) {
+		const int64_t first = shards->count;
+		AUR_TRY(aur_shards_add(shards, list->items[i].path, &dataset->shards[AUR_VAL]));
+		if (list->weighted)
+			AUR_TRY(add_source(dataset, list->items[i].path, first, list->items[i].weight));
+	}
+	if (!list->weighted)
+		AUR_TRY(add_source(dataset, "", 0, 1));
+	return aur_shards_settle(shards);
+}
+
+static aur_status open_val(struct aur_dataset *dataset, const struct aur_sources *list)
+{
+	struct aur_shards *shards = &dataset->shards[AUR_VAL];
+	AUR_TRY(aur_shards_create(1, shards));
+	for (int64_t i = 0; i < list->count; i++)
+		AUR_TRY(aur_shards_add(shards, list->items[i].path, &dataset->shards[AUR_TRAIN]));
+	return aur_shards_settle(shards);
+}
+
+static aur_status open_list(struct aur_dataset *dataset, const char *text, enum aur_split split)
+{
+	struct aur_sources list;
+	AUR_TRY(aur_sources_parse("data", text, &list));
 	aur_status status = AUR_OK;
-	AUR_TRY_CLEANUP(aur_paths_expand(list, &paths));
-	part->files = calloc((size_t)paths.count + 1, sizeof *part->files);
-	if (!part->files) {
-		status = aur_fail(AUR_MEMORY, "dataset: no memory for %lld files", (long long)paths.count);
-		goto cleanup;
-	}
-	for (int64_t i = 0; i < paths.count; i++) {
-		AUR_TRY_CLEANUP(aur_tokens_open(paths.items[i], &part->files[i]));
-		part->n_files++;
-		AUR_TRY_CLEANUP(check_vocabulary(part, other));
-	}
-cleanup:
-	aur_paths_clear(&paths);
+	if (list.count == 0)
+		status = aur_fail(AUR_INPUT, "the list of files \"%s\" names none", text);
+	else
+		status = split == AUR_TRAIN ? open_train(dataset, &list) : open_val(dataset, &list);
+	aur_sources_clear(&list);
 	return status;
 }
 
@@ -68,16 +115,18 @@ static aur_status open_synthetic(const char *train, const char *val, struct aur_
 			"empty",
 			val, train);
 	dataset->synthetic = 1;
-	dataset->parts[AUR_TRAIN].n_files = dataset->parts[AUR_VAL].n_files = 1;
+	dataset->sources = calloc(1, sizeof *dataset->sources);
+	if (!dataset->sources)
+		return aur_fail(AUR_MEMORY, "dataset: no memory");
+	AUR_TRY(add_source(dataset, "", 0, 1));
+	dataset->sources[0].files = 1;
 	return aur_synthetic_vocab(train, &dataset->vocab);
 }
 
-static aur_status open_parts(const char *train, const char *val, struct part *parts)
+static aur_status open_files(const char *train, const char *val, struct aur_dataset *dataset)
 {
-	parts[AUR_TRAIN].split = AUR_TRAIN;
-	parts[AUR_VAL].split = AUR_VAL;
-	AUR_TRY(open_files(train, &parts[AUR_TRAIN], &parts[AUR_VAL]));
-	return open_files(val[0] ? val : train, &parts[AUR_VAL], &parts[AUR_TRAIN]);
+	AUR_TRY(open_list(dataset, train, AUR_TRAIN));
+	return val[0] ? open_list(dataset, val, AUR_VAL) : AUR_OK;
 }
 
 aur_status aur_dataset_open(const char *train, const char *val, uint64_t seed, struct aur_dataset **dataset)
@@ -87,8 +136,7 @@ aur_status aur_dataset_open(const char *train, const char *val, uint64_t seed, s
 		return aur_fail(AUR_MEMORY, "dataset: no memory");
 	(*dataset)->seed = seed;
 	const int synthetic = aur_synthetic_is(train) || aur_synthetic_is(val);
-	const aur_status status =
-		synthetic ? open_synthetic(train, val, *dataset) : open_parts(train, val, (*dataset)->parts);
+	const aur_status status = synthetic ? open_synthetic(train, val, *dataset) : open_files(train, val, *dataset);
 	if (status != AUR_OK)
 		aur_dataset_close(dataset);
 	return status;
@@ -98,25 +146,51 @@ void aur_dataset_close(struct aur_dataset **dataset)
 {
 	if (!dataset || !*dataset)
 		return;
-	for (int p = 0; p < 2; p++) {
-		struct part *part = &(*dataset)->parts[p];
-		for (int64_t i = 0; part->files && i < part->n_files; i++)
-			aur_tokens_close(&part->files[i]);
-		free(part->files);
-	}
+	/* The validation files borrow the vocabulary of the training files. */
+	aur_shards_clear(&(*dataset)->shards[AUR_VAL]);
+	aur_shards_clear(&(*dataset)->shards[AUR_TRAIN]);
+	for (int64_t i = 0; i < (*dataset)->n_sources; i++)
+		free((*dataset)->sources[i].name);
+	free((*dataset)->sources);
+	free((*dataset)->windows[AUR_TRAIN].sums);
+	free((*dataset)->windows[AUR_VAL].sums);
 	aur_vocab_clear(&(*dataset)->vocab);
 	free(*dataset);
 	*dataset = NULL;
 }
 
+/* ---- what there is ---- */
+
 const struct aur_vocab *aur_dataset_vocab(const struct aur_dataset *dataset)
 {
-	return dataset->synthetic ? &dataset->vocab : aur_tokens_vocab(dataset->parts[AUR_TRAIN].files[0]);
+	return dataset->synthetic ? &dataset->vocab : aur_tokens_vocab(dataset->shards[AUR_TRAIN].files[0]);
 }
 
 int aur_dataset_is_synthetic(const struct aur_dataset *dataset)
 {
 	return dataset->synthetic;
+}
+
+int aur_dataset_is_mixture(const struct aur_dataset *dataset)
+{
+	return dataset->weighted;
+}
+
+int64_t aur_dataset_sources(const struct aur_dataset *dataset)
+{
+	return dataset->n_sources;
+}
+
+struct aur_dataset_source aur_dataset_source(const struct aur_dataset *dataset, int64_t index)
+{
+	const struct source *source = &dataset->sources[index];
+	struct aur_dataset_source described = {
+		.name = source->name, .first_file = source->first_file, .files = source->files, .weight = source->weight};
+	for (int64_t i = 0; !dataset->synthetic && i < source->files; i++) {
+		const int64_t chunk = aur_tokens_chunk(dataset->shards[AUR_TRAIN].files[source->first_file + i], AUR_TRAIN);
+		described.chunk_tokens = chunk > described.chunk_tokens ? chunk : described.chunk_tokens;
+	}
+	return described;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -126,24 +200,37 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 	return hash;
 }
 
-uint64_t aur_dataset_hash(const struct aur_dataset *dataset)
+uint64_t aur_dataset_size_hash(const struct aur_dataset *dataset)
 {
 	uint64_t hash = mix(0xcbf29ce484222325u, aur_vocab_hash(aur_dataset_vocab(dataset)));
-	for (int p = 0; p < 2; p++)
-		for (int64_t i = 0; i < dataset->parts[p].n_files; i++)
-			hash = mix(hash, (uint64_t)file_tokens(dataset, (enum aur_split)p, i));
+	for (int split = AUR_TRAIN; split <= AUR_VAL; split++)
+		for (int64_t i = 0; i < aur_dataset_files(dataset, (enum aur_split)split); i++)
+			hash = mix(hash, (uint64_t)aur_dataset_file_tokens(dataset, (enum aur_split)split, i));
 	if (dataset->synthetic)
 		hash = mix(hash, dataset->seed);
+	return hash;
+}
+
+uint64_t aur_dataset_hash(const struct aur_dataset *dataset)
+{
+	uint64_t hash = aur_dataset_size_hash(dataset);
+	for (int split = AUR_TRAIN; split <= AUR_VAL; split++)
+		for (int64_t i = 0; i < dataset->shards[split].count; i++)
+			hash = mix(hash, aur_tokens_content(dataset->shards[split].files[i]));
+	for (int64_t i = 0; dataset->weighted && i < dataset->n_sources; i++)
+		hash = mix(mix(hash, (uint64_t)dataset->sources[i].files), (uint64_t)dataset->sources[i].weight);
 	return hash;
 }
 
 int64_t aur_dataset_tokens(const struct aur_dataset *dataset, enum aur_split split)
 {
 	int64_t tokens = 0;
-	for (int64_t i = 0; i < dataset->parts[split].n_files; i++)
-		tokens += file_tokens(dataset, split, i);
+	for (int64_t i = 0; i < aur_dataset_files(dataset, split); i++)
+		tokens += aur_dataset_file_tokens(dataset, split, i);
 	return tokens;
 }
+
+/* ---- windows ---- */
 
 static int64_t whole_windows(int64_t tokens, int64_t positions)
 {
@@ -153,40 +240,48 @@ static int64_t whole_windows(int64_t tokens, int64_t positions)
 int64_t aur_dataset_windows(const struct aur_dataset *dataset, enum aur_split split, int64_t positions)
 {
 	int64_t windows = 0;
-	for (int64_t i = 0; i < dataset->parts[split].n_files; i++)
-		windows += whole_windows(file_tokens(dataset, split, i), positions);
+	for (int64_t i = 0; i < aur_dataset_files(dataset, split); i++)
+		windows += whole_windows(aur_dataset_file_tokens(dataset, split, i), positions);
 	return windows;
+}
+
+static aur_status sum_windows(struct aur_dataset *dataset, enum aur_split split, int64_t positions)
+{
+	struct windows *windows = &dataset->windows[split];
+	const int64_t files = aur_dataset_files(dataset, split);
+	if (windows->positions == positions)
+		return AUR_OK;
+	if (!windows->sums && !(windows->sums = calloc((size_t)files + 1, sizeof *windows->sums)))
+		return aur_fail(AUR_MEMORY, "dataset: no memory for %lld files", (long long)files);
+	for (int64_t i = 0; i < files; i++)
+		windows->sums[i + 1] = windows->sums[i] + whole_windows(aur_dataset_file_tokens(dataset, split, i), positions);
+	windows->positions = positions;
+	return AUR_OK;
 }
 
 aur_status aur_dataset_window(struct aur_dataset *dataset, enum aur_split split, int64_t positions, int64_t index,
 	int32_t *tokens, int32_t *targets)
 {
-	const struct part *part = &dataset->parts[split];
-	for (int64_t i = 0; i < part->n_files; i++) {
-		const int64_t here = whole_windows(file_tokens(dataset, split, i), positions);
-		if (index < here)
-			return aur_dataset_read(dataset, split, i, index * positions, positions, tokens, targets);
-		index -= here;
+	AUR_TRY(sum_windows(dataset, split, positions));
+	const int64_t *sums = dataset->windows[split].sums;
+	int64_t low = 0, high = aur_dataset_files(dataset, split);
+	if (index >= sums[high])
+		return aur_fail(AUR_SHAPE, "dataset: a window past the end was asked for");
+	while (high - low > 1) {
+		const int64_t middle = low + (high - low) / 2;
+		if (sums[middle] <= index)
+			low = middle;
+		else
+			high = middle;
 	}
-	return aur_fail(AUR_SHAPE, "dataset: a window past the end was asked for");
-}
-
-int64_t aur_dataset_files(const struct aur_dataset *dataset, enum aur_split split)
-{
-	return dataset->parts[split].n_files;
-}
-
-int64_t aur_dataset_file_tokens(const struct aur_dataset *dataset, enum aur_split split, int64_t file)
-{
-	return file_tokens(dataset, split, file);
+	return aur_dataset_read(dataset, split, low, (index - sums[low]) * positions, positions, tokens, targets);
 }
 
 static aur_status read_tokens(
 	struct aur_dataset *dataset, enum aur_split split, int64_t file, int64_t begin, int64_t count, int32_t *out)
 {
-	const struct part *part = &dataset->parts[split];
 	if (!dataset->synthetic)
-		return aur_tokens_read(part->files[file], part->split, begin, count, out);
+		return aur_shards_read(&dataset->shards[place_of(dataset, split)], file, split, begin, count, out);
 	aur_synthetic_read(dataset->seed, dataset->vocab.size, split, begin, count, out);
 	return AUR_OK;
 }

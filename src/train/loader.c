@@ -21,7 +21,7 @@ struct aur_loader {
 
 static int64_t slot_tokens(const struct aur_loader *loader)
 {
-	return loader->options.count * loader->options.order.positions;
+	return loader->options.count * loader->options.order->positions;
 }
 
 static int32_t *slot_of(const struct aur_loader *loader, int64_t batch)
@@ -32,11 +32,11 @@ static int32_t *slot_of(const struct aur_loader *loader, int64_t batch)
 static aur_status fill(struct aur_loader *loader, int64_t batch)
 {
 	const struct aur_loader_options *options = &loader->options;
-	const int64_t positions = options->order.positions;
+	const int64_t positions = options->order->positions;
 	int32_t *tokens = slot_of(loader, batch), *targets = tokens + slot_tokens(loader);
 	for (int64_t i = 0; i < options->count; i++) {
 		const int64_t sample = options->start_sample + batch * options->batch_size + options->first + i;
-		const struct aur_place place = aur_order_place(&options->order, sample);
+		const struct aur_place place = aur_order_place(options->order, sample);
 		AUR_TRY(aur_dataset_read(options->dataset, AUR_TRAIN, place.file, place.begin, positions,
 			tokens + i * positions, targets + i * positions));
 	}

@@ -54,16 +54,15 @@ static aur_status open_log(struct aur_run *run)
 static aur_status start_loader(struct aur_run *run)
 {
 	const struct aur_config *config = &run->config;
-	struct aur_loader_options options = {
+	const struct aur_loader_options options = {
 		.dataset = run->dataset,
+		.order = &run->order,
 		.batch_size = config->train.batch_size,
 		.first = aur_trainer_first_sequence(run->trainer),
 		.count = run->trainer->local_batch,
 		.start_sample = run->trainer->step * config->train.batch_size,
 		.depth = config->data.prefetch,
 	};
-	AUR_TRY(aur_order_create(
-		run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &options.order));
 	return aur_loader_create(&options, &run->loader);
 }
 

@@ -139,6 +139,32 @@ static aur_status check_vocabulary(const struct aur_run *run, const struct aur_c
 		aur_checkpoint_path(checkpoint), theirs->kind, (long long)theirs->size, ours->kind, (long long)ours->size);
 }
 
+static int is_compressed(const struct aur_dataset *dataset)
+{
+	for (int64_t i = 0; i < aur_dataset_sources(dataset); i++)
+		if (aur_dataset_source(dataset, i).chunk_tokens > 0)
+			return 1;
+	return 0;
+}
+
+/* Older checkpoints hold the hash of the sizes alone. */
+static aur_status check_data(const struct aur_run *run, const struct aur_checkpoint *checkpoint)
+{
+	const uint64_t theirs = aur_checkpoint_meta_of(checkpoint)->data_hash;
+	if (theirs == aur_dataset_hash(run->dataset))
+		return AUR_OK;
+	if (aur_dataset_is_mixture(run->dataset) || theirs != aur_dataset_size_hash(run->dataset))
+		return aur_fail(AUR_INPUT,
+			"%s: was trained on another dataset%s (give that one with --data, or start a new --run with --from)",
+			aur_checkpoint_path(checkpoint), aur_dataset_is_mixture(run->dataset) ? ", or with other weights" : "");
+	if (is_compressed(run->dataset) && run->config.data.order == AUR_ORDER_SHUFFLE)
+		aur_warn(
+			"%s: was written by a version that shuffled compressed data otherwise: until the current pass over the "
+			"data ends, some windows are seen twice and others not",
+			aur_checkpoint_path(checkpoint));
+	return AUR_OK;
+}
+
 static aur_status check_resume(const struct aur_run *run, const struct aur_checkpoint *checkpoint)
 {
 	const struct aur_checkpoint_meta *meta = aur_checkpoint_meta_of(checkpoint);
@@ -147,11 +173,7 @@ static aur_status check_resume(const struct aur_run *run, const struct aur_check
 			aur_checkpoint_path(checkpoint));
 	AUR_TRY(check_vocabulary(run, checkpoint));
 	AUR_TRY(check_config(run, checkpoint));
-	if (meta->data_hash != aur_dataset_hash(run->dataset))
-		return aur_fail(AUR_INPUT,
-			"%s: was trained on another dataset (give that one with --data, or start a new --run "
-			"with --from)",
-			aur_checkpoint_path(checkpoint));
+	AUR_TRY(check_data(run, checkpoint));
 	char variant[AUR_VARIANT];
 	aur_precision_variant(&run->config, run->backend, variant);
 	if (strcmp(meta->variant, variant) != 0)

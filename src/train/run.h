@@ -27,6 +27,7 @@ struct aur_run {
 	struct aur_comm *exchange; /* of the backend's memory: comm itself, or owned */
 	struct aur_model *model;
 	struct aur_dataset *dataset;      /* the loader's */
+	struct aur_sample_order order;    /* of the training samples */
 	struct aur_dataset *eval_dataset; /* its own handles: the loader reads in its thread */
 	struct aur_trainer *trainer;
 	struct aur_loader *loader;

@@ -37,13 +37,11 @@ static const double steps_limit = 1e12;
 static aur_status resolve_steps(struct aur_run *run)
 {
 	struct aur_config *config = &run->config;
-	struct aur_sample_order order;
-	AUR_TRY(aur_order_create(
-		run->dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &order));
+	const int64_t windows = run->order.windows;
 	const double batch = (double)config->train.batch_size;
 	double steps = (double)config->train.steps;
 	if (config->train.epochs > 0)
-		steps = ceil(config->train.epochs * (double)(order.windows > 0 ? order.windows : 1) / batch);
+		steps = ceil(config->train.epochs * (double)(windows > 0 ? windows : 1) / batch);
 	else if (config->train.tokens > 0)
 		steps = ceil((double)config->train.tokens / (batch * (double)config->model.block_size));
 	if (steps > steps_limit)
@@ -77,6 +75,21 @@ static aur_status plan_evaluation(struct aur_run *run)
 		run->backend, run->config.train.micro_batch_size, positions, run->eval_windows, &run->evaluator);
 }
 
+/* How often a run goes through each source is what its weights should be judged by. */
+static void say_mixture(const struct aur_run *run)
+{
+	double sum = 0;
+	for (int64_t i = 0; i < aur_dataset_sources(run->dataset); i++)
+		sum += (double)aur_dataset_source(run->dataset, i).weight;
+	for (int64_t i = 0; aur_dataset_is_mixture(run->dataset) && i < aur_dataset_sources(run->dataset); i++) {
+		const struct aur_dataset_source source = aur_dataset_source(run->dataset, i);
+		const double share = (double)source.weight / sum, windows = (double)run->order.sources[i].windows;
+		aur_info("%5.1f%% of the samples from %s: %lld file%s, %.0f windows, %.2f passes over it in this run",
+			100 * share, source.name, (long long)source.files, source.files > 1 ? "s" : "", windows,
+			share * (double)run->config.train.steps * (double)run->config.train.batch_size / windows);
+	}
+}
+
 static aur_status open_data(struct aur_run *run)
 {
 	const struct aur_config *config = &run->config;
@@ -86,7 +99,10 @@ static aur_status open_data(struct aur_run *run)
 	const uint64_t seed = (uint64_t)config->train.seed;
 	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, seed, &run->dataset));
 	AUR_TRY(aur_dataset_open(config->data.train, config->data.val, seed, &run->eval_dataset));
-	return resolve_steps(run);
+	AUR_TRY(aur_order_create(run->dataset, config->data.order, seed, config->model.block_size, &run->order));
+	AUR_TRY(resolve_steps(run));
+	say_mixture(run);
+	return AUR_OK;
 }
 
 /* What all ranks must hold alike. */
@@ -262,6 +278,7 @@ void aur_run_close(struct aur_run *run)
 	aur_trainer_destroy(&run->trainer);
 	aur_model_destroy(&run->model);
 	aur_backend_close(&run->backend);
+	aur_order_clear(&run->order);
 	aur_dataset_close(&run->eval_dataset);
 	aur_dataset_close(&run->dataset);
 	aur_metrics_close(&run->metrics);

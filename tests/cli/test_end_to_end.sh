@@ -61,9 +61,47 @@ checks=$((checks + 1))
 timeout "$limit_s" "$aurelius" generate run --tokens 2000000 2>err.txt | head -c 10 >/dev/null
 holds "$(cat err.txt)" "standard output" "a closed pipe"
 
+# ---- a mixture ----
+cp data.h5 wiki-1.h5
+cp data.h5 wiki-2.h5
+cp data.h5 'code,3@1.h5'
+cat >mixed.yaml <<'END'
+model: {kind: gpt, n_layer: 1, n_head: 2, n_embd: 16, block_size: 16, dropout: 0}
+data:
+  train:
+    - path: wiki-*.h5
+      weight: 0.7
+    - path: code,3@1.h5
+      weight: 0.3
+train: {epochs: 0.05, batch_size: 4, learning_rate: 3e-3, log_interval: 1, eval_windows: 8}
+END
+good "$aurelius" train --config mixed.yaml --run mixed
+holds "$out" "70.0% of the samples from wiki-*.h5: 2 files" "a mixture is told"
+good "$aurelius" train --config mixed/config.yaml --run again
+same "$(cat again/config.yaml)" "$(cat mixed/config.yaml)" "a run's configuration read back"
+good "$aurelius" train --config tiny.yaml --run typed --train.steps=4 --data 'wiki-*.h5@0.7,code\,3@1.h5@0.3'
+holds "$(cat typed/config.yaml)" 'path: "code,3@1.h5"' "a mixture on the command line"
+good "$aurelius" inspect mixed/checkpoints/best.h5
+holds "$out" "wiki-*.h5@0.7, code,3@1.h5@0.3" "inspect of a mixture's run"
+good "$aurelius" eval mixed
+good "$aurelius" eval mixed --data 'wiki-1.h5@0.5,wiki-2.h5@0.5'
+good "$aurelius" plan --config mixed.yaml --ranks 1
+wrong 2 "has no weight where others have one" "$aurelius" train --config tiny.yaml --run x --data wiki-1.h5@1,wiki-2.h5
+wrong 2 "data.val: weights mean nothing" "$aurelius" train --config mixed.yaml --run x --data.val=wiki-1.h5@1
+
 # ---- inspect ----
 good "$aurelius" inspect data.h5
 holds "$out" "train tokens" "inspect of a dataset"
+good "$aurelius" inspect data.h5 --verify
+holds "$out" "verified" "inspect --verify of a dataset"
+good "$aurelius" inspect run/checkpoints/step-00000020.h5 --verify
+good "$aurelius" inspect run --verify
+# The last KiB of the tokens: every other check passes it by.
+cp data.h5 damaged.h5
+printf '\377\377' | dd of=damaged.h5 bs=1 conv=notrunc status=none \
+	seek=$(($(h5dump -p -H -d /train/tokens data.h5 | awk '/OFFSET/ { print $2 }') + 2000))
+good "$aurelius" inspect damaged.h5
+wrong 3 "damaged.h5: /train/tokens: checksum mismatch" "$aurelius" inspect damaged.h5 --verify
 good "$aurelius" inspect run
 holds "$out" "finished" "inspect of a run"
 holds "$out" "checkpoints/best.h5" "inspect of a run"

@@ -637,6 +637,7 @@ nothing_is_allocated_between_steps_2_and_20() {
 	[ "$two" = "$twenty" ] || fail "$two allocations in a run of 2 steps, $twenty in one of 20"
 }
 
+. "$here/shards.sh"
 make_data
 write_config
 declare -F "$1" >/dev/null || fail "no case $1"

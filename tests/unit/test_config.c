@@ -68,6 +68,48 @@ static void a_list_of_files_is_joined_with_commas(void **state)
 	assert_string_equal(config.data.train, "a.h5,b.h5");
 }
 
+/* What a name holds must not be taken for a separator or a weight, and a run's own file must read back the same. */
+static void lists_of_files_read_back_as_they_were(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *yaml, *text;
+	} cases[] = {
+		{"[{path: wiki/*.h5, weight: 0.70}, {path: code.h5, weight: 3e-1}]", "wiki/*.h5@0.7,code.h5@0.3"},
+		{"['a,b.h5', 'c@2', 'd@x', 'e\\', 'f\\g']", "a\\,b.h5,c\\@2,d@x,e\\\\,f\\g"},
+		{"[{path: 'a,b@1', weight: 2.5}]", "a\\,b\\@1@2.5"},
+		{"a.h5@1, b.h5@10", "a.h5@1,b.h5@10"},
+		{"a.h5, b.h5", "a.h5, b.h5"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[256], *yaml;
+		struct aur_config config, again;
+		snprintf(text, sizeof text, "data:\n  train: %s\n", cases[i].yaml);
+		assert_int_equal(parse(text, &config), AUR_OK);
+		assert_string_equal(config.data.train, cases[i].text);
+		assert_int_equal(aur_config_write(&config, &yaml), AUR_OK);
+		assert_int_equal(parse(yaml, &again), AUR_OK);
+		assert_string_equal(again.data.train, cases[i].text);
+		snprintf(text, sizeof text, "data.train=%s", cases[i].text);
+		assert_int_equal(aur_config_override(&again, text), AUR_OK);
+		assert_string_equal(again.data.train, cases[i].text);
+		free(yaml);
+	}
+}
+
+/* People read the run's own file: a mixture stands there as it would be written by hand. */
+static void a_mixture_is_written_as_a_list(void **state)
+{
+	(void)state;
+	char *yaml;
+	struct aur_config config;
+	assert_int_equal(parse("data:\n  train: a/*.h5@0.7,b.h5@0.3\n", &config), AUR_OK);
+	assert_int_equal(aur_config_write(&config, &yaml), AUR_OK);
+	assert_non_null(
+		strstr(yaml, "  train:\n  - path: \"a/*.h5\"\n    weight: 0.7\n  - path: \"b.h5\"\n    weight: 0.3\n"));
+	free(yaml);
+}
+
 struct wrong {
 	const char *text, *message;
 };
@@ -110,7 +152,27 @@ static const struct wrong wrong_files[] = {
 	{"model:\n  n_layer: [1, 2]\n", "x.yaml:2: model.n_layer: one value is expected (1 to 4096), not a list"},
 	{"model:\n  n_layer: {a: 1}\n", "x.yaml:2: model.n_layer: one value is expected (1 to 4096), not a section"},
 	{"data:\n  train: [[a]]\n", "x.yaml:2: data.train: an item of the list is not a text"},
-	{"data:\n  train: ['a,b']\n", "x.yaml:2: data.train: \"a,b\" holds a comma, which separates files"},
+	{"data:\n  train: [{path: a}]\n",
+		"x.yaml:2: data.train: an item has no weight (- path: a/*.h5, and below it weight: 0.7)"},
+	{"data:\n  train:\n    - path: a\n      weight: 1\n    - weight: 1\n",
+		"x.yaml:5: data.train: an item has no path (- path: a/*.h5, and below it weight: 0.7)"},
+	{"data:\n  train: [{path: a, share: 1}]\n",
+		"x.yaml:2: data.train: share is not known in an item, which has a path and a weight"},
+	{"data:\n  train: [{path: a, weight: 1, path: b}]\n",
+		"x.yaml:2: data.train: path is given twice in an item, which has a path and a weight"},
+	{"data:\n  train: [{path: a, weight: much}]\n",
+		"x.yaml:2: data.train: \"much\" is no weight, a number is expected"},
+	{"data:\n  train: [{path: a, weight: 0}]\n",
+		"x.yaml:2: data.train: the weight 0 of \"a\" is out of range (0.000001 to 1000000)"},
+	{"data:\n  train: [{path: a, weight: 1}, b]\n",
+		"x.yaml:2: data.train: \"b\" has no weight where others have one (give all a weight, or none)"},
+	{"data:\n  train: a@1,b\n",
+		"x.yaml:2: data.train: \"b\" has no weight where others have one (give all a weight, or none)"},
+	{"data:\n  train: [{path: &a x, weight: *a}]\n", "x.yaml:2: an alias (*) stands for this; write the value out"},
+	{"data:\n  train:\n    - path: a\n      weight: [1]\n",
+		"x.yaml:4: data.train: \"\" is no weight, a number is expected"},
+	{"data:\n  val: [{path: a, weight: 1}]\n",
+		"x.yaml:2: data.val: weights mean nothing here: every window counts once"},
 	{"? [a]\n: 1\n", "x.yaml:1: a name is expected here, not a list or a section"},
 	{"model:\n  n_layer: &a 1\n  n_head: *a\n", "x.yaml:2: an alias (*) stands for this; write the value out"},
 	{"data:\n  train: &a [*a]\n", "x.yaml:2: an alias (*) stands for this; write the value out"},
@@ -222,7 +284,7 @@ static void values_too_long_or_files_too_large_are_refused(void **state)
 	assert_int_equal(aur_config_override(&config, large), AUR_USAGE);
 	large[20 + AUR_TEXT_VALUE] = '\0';
 	assert_int_equal(aur_config_override(&config, large), AUR_USAGE);
-	assert_message_is("long", "train.sample_prompt: the value has 1024 bytes, at most 1023 are taken");
+	assert_message_is("long", "train.sample_prompt: the value has 4096 bytes, at most 4095 are taken");
 	large[20 + AUR_TEXT_VALUE - 1] = '\0';
 	assert_int_equal(aur_config_override(&config, large), AUR_OK);
 	memset(large, '#', 2 << 20);
@@ -339,6 +401,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_read_over_what_is_there),
 		cmocka_unit_test(a_list_of_files_is_joined_with_commas),
+		cmocka_unit_test(lists_of_files_read_back_as_they_were),
+		cmocka_unit_test(a_mixture_is_written_as_a_list),
 		cmocka_unit_test(a_wrong_file_names_the_line_and_what_to_do),
 		cmocka_unit_test(a_wrong_override_says_what_would_do),
 		cmocka_unit_test(the_last_of_two_overrides_wins),

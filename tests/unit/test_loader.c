@@ -5,13 +5,21 @@
 
 enum { T = 8, BATCH = 12, STEPS = 9 };
 
+/* The order lives as long as the loader. */
+static struct aur_sample_order order;
+
 static struct aur_loader *loader_of(
 	struct aur_dataset *dataset, int64_t first, int64_t count, int64_t start, int64_t depth)
 {
-	struct aur_loader_options options = {
-		.dataset = dataset, .batch_size = BATCH, .first = first, .count = count, .start_sample = start, .depth = depth};
+	const struct aur_loader_options options = {.dataset = dataset,
+		.order = &order,
+		.batch_size = BATCH,
+		.first = first,
+		.count = count,
+		.start_sample = start,
+		.depth = depth};
 	struct aur_loader *loader = NULL;
-	assert_ok(aur_order_create(dataset, AUR_ORDER_SHUFFLE, 3, T, &options.order));
+	assert_ok(aur_order_create(dataset, AUR_ORDER_SHUFFLE, 3, T, &order));
 	assert_ok(aur_loader_create(&options, &loader));
 	return loader;
 }
@@ -34,6 +42,7 @@ static void collect(const char *path, int ranks, int64_t start, int64_t depth, i
 			}
 		}
 		aur_loader_destroy(&loader);
+		aur_order_clear(&order);
 		aur_dataset_close(&dataset);
 	}
 }
@@ -85,6 +94,7 @@ static void a_read_that_fails_in_the_thread_is_returned(void **state)
 	assert_int_equal(aur_loader_next(loader, &tokens, &targets), AUR_INPUT);
 	assert_message_has("damaged.h5");
 	aur_loader_destroy(&loader);
+	aur_order_clear(&order);
 	aur_dataset_close(&dataset);
 }
 
@@ -97,6 +107,7 @@ static void it_stops_while_batches_wait(void **state)
 	for (int i = 0; i < 50; i++) {
 		struct aur_loader *loader = loader_of(dataset, 0, BATCH, 0, 3);
 		aur_loader_destroy(&loader);
+		aur_order_clear(&order);
 		assert_null(loader);
 	}
 	aur_dataset_close(&dataset);

@@ -59,6 +59,7 @@ static void an_epoch_is_every_window_once(void **state)
 				assert_int_equal(used[place.begin + t]++, 0);
 		}
 	}
+	aur_order_clear(&order);
 	aur_dataset_close(&dataset);
 }
 
@@ -76,6 +77,8 @@ static void place_depends_on_the_sample_number_alone(void **state)
 			assert_int_equal(a.begin, b.begin);
 			assert_true(a.begin >= 0 && a.begin + 16 < 500);
 		}
+		aur_order_clear(&first);
+		aur_order_clear(&second);
 	}
 	aur_dataset_close(&dataset);
 }
@@ -91,6 +94,7 @@ static void random_order_reaches_both_ends(void **state)
 	/* 1000 expected, standard deviation 27. */
 	for (int i = 0; i < 4; i++)
 		assert_in_range(counts[i], 850, 1150);
+	aur_order_clear(&order);
 	aur_dataset_close(&dataset);
 }
 
@@ -102,6 +106,7 @@ static void sequential_order_walks_the_file(void **state)
 	assert_int_equal(order.windows, 4);
 	for (int64_t sample = 0; sample < 9; sample++)
 		assert_int_equal(aur_order_place(&order, sample).begin, sample % 4 * 8);
+	aur_order_clear(&order);
 	aur_dataset_close(&dataset);
 }
 
@@ -127,6 +132,7 @@ static void block_size_beyond_the_data_is_refused_with_the_numbers(void **state)
 	assert_non_null(strstr(aur_error_message(), "8 tokens"));
 	assert_int_equal(aur_order_create(dataset, AUR_ORDER_SHUFFLE, 5, 7, &order), AUR_OK);
 	assert_int_equal(aur_order_place(&order, 3).begin, 0);
+	aur_order_clear(&order);
 	aur_dataset_close(&dataset);
 }
 

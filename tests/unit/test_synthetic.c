@@ -121,6 +121,7 @@ static void every_order_finds_windows(void **state)
 			assert_true(place.begin >= 0);
 			assert_true(place.begin + POSITIONS < aur_dataset_tokens(dataset, AUR_TRAIN));
 		}
+		aur_order_clear(&order);
 	}
 	aur_dataset_close(&dataset);
 }

@@ -9,7 +9,7 @@
 /* The configuration of a training run. One table (keys.h) defines each key once; this struct, its defaults, the YAML
  * reader, overrides, help, docs/configuration.md and the comparison at a resume all come from it. */
 
-enum { AUR_TEXT_VALUE = 1024 };
+enum { AUR_TEXT_VALUE = 4096 };
 
 enum aur_model_kind { AUR_MODEL_BIGRAM, AUR_MODEL_GPT };
 enum aur_norm_position { AUR_NORM_PRE, AUR_NORM_POST };
@@ -39,7 +39,7 @@ struct aur_config {
 		int init;
 	} model;
 	struct {
-		char train[AUR_TEXT_VALUE]; /* files and globs, separated by commas */
+		char train[AUR_TEXT_VALUE]; /* files and globs, with weights in a mixture: sources.h */
 		char val[AUR_TEXT_VALUE];   /* empty: the same files' validation part */
 		int order;
 		int64_t prefetch; /* batches kept ready */

@@ -22,6 +22,8 @@ enum aur_rng_site {
 	AUR_SITE_DROP_MLP_OUT,
 	AUR_SITE_SYNTHETIC, /* tokens without a file; four a counter, layer = split, element and sample number = their index
 						 */
+	AUR_SITE_ORDER_MIXTURE, /* where the lines of a mixture begin; element and sample number = the sources below */
+	AUR_SITE_ORDER_TURN,    /* which window is the first in an epoch of compressed data */
 };
 
 struct aur_random4 {

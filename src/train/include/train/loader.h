@@ -9,13 +9,13 @@
 /* One thread that keeps this rank's batches ready ahead of the step. */
 
 struct aur_loader_options {
-	struct aur_dataset *dataset; /* borrowed; the training split belongs to the loader's thread until destroy */
-	struct aur_sample_order order;
-	int64_t batch_size;   /* sequences of a step over all ranks */
-	int64_t first;        /* of this rank within a batch */
-	int64_t count;        /* of this rank */
-	int64_t start_sample; /* global number of the first sequence of the first batch */
-	int64_t depth;        /* batches kept ready, at least 1 */
+	struct aur_dataset *dataset;          /* borrowed; belongs to the loader's thread until destroy */
+	const struct aur_sample_order *order; /* borrowed */
+	int64_t batch_size;                   /* sequences of a step over all ranks */
+	int64_t first;                        /* of this rank within a batch */
+	int64_t count;                        /* of this rank */
+	int64_t start_sample;                 /* global number of the first sequence of the first batch */
+	int64_t depth;                        /* batches kept ready, at least 1 */
 };
 
 struct aur_loader;
