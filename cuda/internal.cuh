@@ -20,6 +20,9 @@ static constexpr aur_status AUR_DEVICE_FAILED = AUR_DEVICE;
 /* What cuBLASLt may use of its own, a constant: bits depend on it. */
 enum { AUR_CUBLAS_WORKSPACE = 32 << 20 };
 
+/* Compute capability 8.0: bf16 in tensor cores. */
+enum { AUR_LEAST_CAPABILITY = 80 };
+
 struct aur_cuda_products; /* product.cu: descriptors and algorithms by shape */
 struct aur_cuda_staging;  /* memory.cuh: pinned memory */
 struct aur_cudnn_attention;
@@ -51,6 +54,16 @@ static inline struct aur_cuda *aur_cuda_of(struct aur_backend *backend)
 {
 	return reinterpret_cast<struct aur_cuda *>(backend);
 }
+
+/* backend.cu: how many devices there are, at least one; AUR_DEVICE with what is wrong else. */
+aur_status aur_cuda_count_devices(int *count);
+
+/* graph.cu, marks.cu: what `graphs` and `marks` are; NULL with AURELIUS_GRAPHS=off, and without NVTX's headers. */
+const struct aur_backend_graphs *aur_cuda_graphs(void);
+const struct aur_backend_marks *aur_cuda_marks(void);
+
+/* survey.cu */
+void aur_cuda_survey(struct aur_survey *survey);
 
 /* streams.cu: what `streams` of the backend is. */
 extern const struct aur_backend_streams aur_cuda_streams;

@@ -26,6 +26,15 @@ void aur_cuda_release(struct aur_backend *, void *memory)
 	(void)cudaGetLastError(); /* nobody is told, so the next launch may not find it */
 }
 
+aur_status aur_cuda_room(struct aur_backend *backend, int64_t *bytes)
+{
+	const size_t held = aur_cuda_of(backend)->scratch_bytes + AUR_CUBLAS_WORKSPACE;
+	size_t available = 0, total = 0;
+	AUR_TRY(aur_cuda_check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo"));
+	*bytes = static_cast<int64_t>(available + held);
+	return AUR_OK;
+}
+
 aur_status aur_cuda_staging_create(struct aur_cuda *cuda)
 {
 	struct aur_cuda_staging *staging = new (std::nothrow) aur_cuda_staging();

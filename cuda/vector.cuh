@@ -41,6 +41,16 @@ AUR_DEVICE uint32_t aur_bits_of_float(float x)
 	return bits;
 }
 
+/* A parameter as bf16, as core/dtype.h's aur_bf16_from_f32: the device's own rounding makes one NaN of all, here it
+ * keeps sign and upper digits. */
+AUR_DEVICE uint32_t aur_bf16_bits(float x)
+{
+	const uint32_t bits = aur_bits_of_float(x);
+	if ((bits & 0x7fffffffu) > 0x7f800000u)
+		return bits >> 16 | 0x40u;
+	return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
 AUR_DEVICE float aur_widen(float x)
 {
 	return x;
