@@ -135,6 +135,23 @@ a_rerun_gives_equal_bits() {
 	same_run three four
 }
 
+# A micro-batch that was recorded once and one whose operations are asked for each time; and where recording fails.
+recorded_micro_batches_give_equal_bits() {
+	local bf16=(--system.precision=bf16 --model.dropout=0.1 --train.micro_batch_size=1 --train.steps=60)
+	device 1 recorded "${bf16[@]}" --train.checkpoint_interval=60
+	AURELIUS_GRAPHS=off device 1 asked "${bf16[@]}" --train.checkpoint_interval=60
+	[ "$(curve recorded | wc -l)" -gt 50 ] || fail "too few log lines"
+	[ "$(curve recorded)" = "$(curve asked)" ] || fail "losses or norms differ"
+	h5diff recorded/checkpoints/step-00000060.h5 asked/checkpoints/step-00000060.h5 /params || fail "weights differ"
+	grep -q 'CUDA graphs are not used' recorded.log && fail "nothing was recorded"
+	[ "$on" = emulated ] || return 0
+	AURELIUS_EMULATOR_TRACE=1 device 1 traced "${bf16[@]}" --stop-at 3
+	[ "$(grep -c 'emulator: graph of' traced.log)" -gt 3 ] || fail "no graph was run"
+	AURELIUS_EMULATOR_REFUSE=capture:1 device 1 refused "${bf16[@]}" --train.checkpoint_interval=60
+	[ "$(grep -c 'CUDA graphs are not used: operation failed' refused.log)" = 1 ] || fail "it does not say so once"
+	[ "$(curve refused)" = "$(curve asked)" ] || fail "losses or norms differ where recording fails"
+}
+
 # Leaves of one rank with two micro-batches, and of two ranks that share the device.
 one_rank_and_two_give_equal_bits() {
 	device 1 one
@@ -199,6 +216,25 @@ without_a_device_the_reason_is_said() {
 	# With auto the CPU takes its place.
 	AURELIUS_EMULATOR_DEVICES=0 timeout 60 "$aurelius" train --config config.yaml --run auto --train.steps=20 >auto.log 2>&1 ||
 		fail "auto without a device"
+}
+
+# A device that is too small: every part is named, and the micro-batch that is said to fit does, and no larger one.
+memory_that_does_not_fit_is_explained() {
+	only_emulated
+	local large=(--train.batch_size=64 --train.steps=1 --train.warmup_steps=0 --train.eval_interval=0 --model.n_layer=12
+		--model.n_embd=64)
+	local train=("$aurelius" train --config config.yaml --system.backend=cuda "${large[@]}") fits
+	# More than cuBLASLt's workspaces, and those of the measurement of the ceiling, take.
+	export AURELIUS_EMULATOR_MEMORY_MB=80
+	refuses 4 'memory: a rank needs [0-9.]* MB and can have [0-9.]* MB of emulator: weights .* MB, gradient buffers .* MB' \
+		"${train[@]}" --run small --train.micro_batch_size=64
+	grep -qE 'mlp [0-9.]* MB, backward [0-9.]* MB, scratch [0-9.]* MB; of train.micro_batch_size, which is 64, [0-9]+ is the largest' out.log ||
+		fail "parts or the micro-batch are not named"
+	fits=$(sed -n 's/.*which is 64, \([0-9]*\) is the largest that fits.*/\1/p' out.log)
+	[ "$(grep -c 'memory: ' out.log)" = 1 ] || fail "it is said more than once"
+	refuses 4 "which is $((2 * fits)), $fits is the largest" "${train[@]}" --run small --train.micro_batch_size=$((2 * fits))
+	timeout 280 "${train[@]}" --run small --train.micro_batch_size="$fits" >out.log 2>&1 || fail "$fits does not fit"
+	refuses 4 'none fits .system.recompute: block keeps less.; a smaller model' "${train[@]}" --run small --model.n_embd=384
 }
 
 # A GPU that fails in the middle ends all ranks, and the last checkpoint is whole.

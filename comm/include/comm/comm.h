@@ -42,6 +42,11 @@ struct aur_comm_ops {
 	 * `out` [length of slice r]. */
 	aur_status (*reduce_scatter_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *out);
+	/* OPTIONAL. The same of elements [from, to) of the arena alone, once the backend has done what it was asked so far:
+	 * a stretch can be summed while the backward pass computes those that follow. Several come before one finish(); in
+	 * each sum ranks have the order that another cut into stretches gives them. NULL where the host moves the data. */
+	aur_status (*reduce_stretch_start)(struct aur_comm *comm, const struct aur_slices *slices, const float *send,
+		float *out, int64_t from, int64_t to);
 	/* REQUIRED. In place: every rank brings its slice of `data` [slices->count] and gets all the others. */
 	aur_status (*all_gather_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, void *data, size_t element_bytes);
