@@ -294,6 +294,8 @@ static int lanes_of(const struct plan *plan)
 static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, json_t *section, double *seconds)
 {
 	struct aur_trial trial;
+	int64_t room;
+	AUR_TRY(memory_for_rank(plan, &room));
 	const int64_t micro = plan->config.train.micro_batch_size;
 	const struct aur_trial_options options = {
 		.config = &plan->model_config,
@@ -302,7 +304,8 @@ static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, j
 		.tf32 = plan->backend->tf32,
 		.batch = micro,
 		.positions = plan->config.model.block_size,
-		.free_bytes = plan->machine.free_bytes,
+		.free_bytes = plan->backend->host_memory ? plan->machine.free_bytes : room,
+		.flops_per_s = plan->ceilings.product,
 		.lanes = lanes_of(plan),
 	};
 	const aur_status status = aur_trial_run(&options, &trial);

@@ -103,6 +103,9 @@ struct aur_comm_factory {
 /* main registers it. NULL: device memory is staged through the host's. */
 void aur_comm_register(const struct aur_comm_factory *factory);
 
+/* "2.28.9" of what is registered; empty: it is not installed. 0: nothing is compiled in. */
+int aur_comm_library(char *version, size_t bytes);
+
 /* Collective. The communicator for the memory of `backend`, on the ranks of `world`: `world` itself where that is the
  * host's or there is one rank; nccl where it is registered and installed and each rank has a device of its own; else
  * staged. It borrows both. Fails on all ranks together (AUR_DEVICE) when ranks compute on different kinds of device or
