@@ -48,7 +48,7 @@ struct alignas(16) four {
 };
 
 /* Elements i to i + 3 of which [begin, end) are read; the others are 0. */
-template <bool WHOLE> AUR_DEVICE four read(const float *from, int64_t i, int64_t begin, int64_t end)
+template <bool WHOLE> AUR_ON_DEVICE four read(const float *from, int64_t i, int64_t begin, int64_t end)
 {
 	four f;
 	if constexpr (WHOLE)
@@ -59,7 +59,7 @@ template <bool WHOLE> AUR_DEVICE four read(const float *from, int64_t i, int64_t
 	return f;
 }
 
-template <bool WHOLE> AUR_DEVICE void write(float *to, int64_t i, int64_t begin, int64_t end, const four &f)
+template <bool WHOLE> AUR_ON_DEVICE void write(float *to, int64_t i, int64_t begin, int64_t end, const four &f)
 {
 	if constexpr (WHOLE) {
 		*reinterpret_cast<four *>(to + i) = f;
@@ -71,7 +71,8 @@ template <bool WHOLE> AUR_DEVICE void write(float *to, int64_t i, int64_t begin,
 }
 
 /* The same rounded to bf16. */
-template <bool WHOLE> AUR_DEVICE void write_rounded(uint16_t *to, int64_t i, int64_t begin, int64_t end, const four &f)
+template <bool WHOLE>
+AUR_ON_DEVICE void write_rounded(uint16_t *to, int64_t i, int64_t begin, int64_t end, const four &f)
 {
 	if constexpr (WHOLE) {
 		const uint2 pairs = {
@@ -85,7 +86,7 @@ template <bool WHOLE> AUR_DEVICE void write_rounded(uint16_t *to, int64_t i, int
 }
 
 /* The segment that holds an element, or the last. */
-AUR_DEVICE int find_segment(const segments &s, int64_t element)
+AUR_ON_DEVICE int find_segment(const segments &s, int64_t element)
 {
 	int low = 0;
 	int high = s.n - 1;
@@ -100,7 +101,7 @@ AUR_DEVICE int find_segment(const segments &s, int64_t element)
 }
 
 /* Written with the roundings named, so that no compiler has a choice. */
-AUR_DEVICE void step_element(
+AUR_ON_DEVICE void step_element(
 	const constants &c, const struct aur_step_state &state, float decay, float gradient, float &w, float &m, float &v)
 {
 	const float g = __fmul_rn(gradient, state.gradient_scale);
@@ -113,8 +114,8 @@ AUR_DEVICE void step_element(
 /* Elements i to i + 3, the first of them in this segment. All is read before it is known whether the step is left out,
  * so that the loads wait for nothing. */
 template <bool WHOLE>
-AUR_DEVICE void step_four(const segments &s, const arrays &a, const constants &c, const struct aur_step_state *state_at,
-	int64_t i, int segment)
+AUR_ON_DEVICE void step_four(const segments &s, const arrays &a, const constants &c,
+	const struct aur_step_state *state_at, int64_t i, int segment)
 {
 	const int64_t end = s.end[s.n - 1];
 	const four g = read<WHOLE>(a.g, i, s.begin, end);

@@ -39,7 +39,7 @@ static aur_status check_cudnn(cudnnStatus_t status, const char *who)
 {
 	if (status == CUDNN_STATUS_SUCCESS)
 		return AUR_OK;
-	return aur_fail(AUR_DEVICE_FAILED, "%s: cuDNN: %s", who, cudnnGetErrorString(status));
+	return aur_fail(AUR_DEVICE, "%s: cuDNN: %s", who, cudnnGetErrorString(status));
 }
 
 /* Before 9.10 cuDNN's kernels take a difference of two masked scores, which infinities would make NaN. */

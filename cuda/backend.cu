@@ -27,9 +27,9 @@ static aur_status fail_without_driver(void)
 	int driver = 0;
 	(void)cudaDriverGetVersion(&driver);
 	if (driver == 0)
-		return aur_fail(AUR_DEVICE_FAILED,
-			"cuda: this machine has no NVIDIA driver; install one, or train with system.backend: cpu");
-	return aur_fail(AUR_DEVICE_FAILED,
+		return aur_fail(
+			AUR_DEVICE, "cuda: this machine has no NVIDIA driver; install one, or train with system.backend: cpu");
+	return aur_fail(AUR_DEVICE,
 		"cuda: the NVIDIA driver is for CUDA %d.%d and this program needs CUDA %d; install a newer driver, or train "
 		"with system.backend: cpu",
 		driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000);
@@ -48,7 +48,7 @@ aur_status aur_cuda_count_devices(int *count)
 		return AUR_OK;
 	(void)cudaGetLastError();
 	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
-	return aur_fail(AUR_DEVICE_FAILED,
+	return aur_fail(AUR_DEVICE,
 		"cuda: no NVIDIA GPU is visible%s%s; look at nvidia-smi, or train with "
 		"system.backend: cpu",
 		visible ? ", CUDA_VISIBLE_DEVICES=" : "", visible ? visible : "");
@@ -77,7 +77,7 @@ static aur_status choose_device(struct aur_cuda *cuda)
 	cuda->capability = 10 * properties.major + properties.minor;
 	cuda->multiprocessors = properties.multiProcessorCount;
 	if (cuda->capability < AUR_LEAST_CAPABILITY)
-		return aur_fail(AUR_DEVICE_FAILED,
+		return aur_fail(AUR_DEVICE,
 			"cuda: GPU %d, %s, has compute capability %d.%d, too old for this program, which needs 8.0; choose another "
 			"by CUDA_VISIBLE_DEVICES, or train with system.backend: cpu",
 			cuda->device, properties.name, properties.major, properties.minor);

@@ -9,7 +9,7 @@ namespace
 
 enum { THREADS = 256, BLOCK = THREADS * AUR_VECTOR };
 
-template <bool WIDE> AUR_DEVICE void convert(const float *x, __nv_bfloat16 *y, int64_t n)
+template <bool WIDE> AUR_ON_DEVICE void convert(const float *x, __nv_bfloat16 *y, int64_t n)
 {
 	float v[AUR_VECTOR];
 	aur_load8<WIDE>(x, n, v);
@@ -19,7 +19,7 @@ template <bool WIDE> AUR_DEVICE void convert(const float *x, __nv_bfloat16 *y, i
 	aur_write8<WIDE>(y, n, eight);
 }
 
-template <bool WIDE> AUR_DEVICE void convert(const __nv_bfloat16 *x, float *y, int64_t n)
+template <bool WIDE> AUR_ON_DEVICE void convert(const __nv_bfloat16 *x, float *y, int64_t n)
 {
 	float v[AUR_VECTOR];
 	aur_load8<WIDE>(x, n, v);

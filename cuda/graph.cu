@@ -38,8 +38,9 @@ static aur_status end_recording(struct aur_backend *backend, int keep, void **gr
 	if (recorded)
 		(void)cudaGraphDestroy(recorded);
 	*graph = error == cudaSuccess ? ready : NULL;
-	if (error != cudaSuccess)
-		give_up(cuda, error);
+	/* An operation that failed while it was recorded would do so again. */
+	if (error != cudaSuccess || !keep)
+		give_up(cuda, error != cudaSuccess ? error : cudaErrorStreamCaptureInvalidated);
 	return AUR_OK;
 }
 

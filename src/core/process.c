@@ -65,13 +65,13 @@ void aur_machine_memory(int64_t *all, int64_t *available)
 	*available = smaller(*available, left > 0 ? left : 0);
 }
 
-int64_t aur_process_room(void)
+int64_t aur_process_room(int sharers)
 {
 	int64_t all, available;
 	struct rlimit limit;
 	aur_machine_memory(&all, &available);
 	if (all > 0)
-		all += read_kib("/proc/meminfo", "SwapTotal");
+		all = (all + read_kib("/proc/meminfo", "SwapTotal")) / sharers;
 	if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > INT64_MAX)
 		return all;
 	/* Of addresses a process has more than it holds. */

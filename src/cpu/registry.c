@@ -218,6 +218,6 @@ aur_status aur_cpu_synchronise(struct aur_backend *backend)
 aur_status aur_cpu_memory_room(struct aur_backend *backend, int64_t *bytes)
 {
 	(void)backend;
-	*bytes = aur_process_room();
+	*bytes = aur_process_room(1);
 	return AUR_OK;
 }

@@ -1,5 +1,6 @@
 #include "train/memory.h"
 
+#include "core/process.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -115,7 +116,7 @@ static void advise(const struct aur_memory_rank *rank, int64_t largest, char *te
 			rank->config->system.recompute == AUR_RECOMPUTE_BLOCK ? "" : " (system.recompute: block keeps less)");
 }
 
-/* `room` is one rank's. What failed before is kept where the plan would fit: something else was short then. */
+/* `room` is one rank's. */
 static aur_status refuse(const struct aur_memory_rank *rank, const struct aur_memory_need *need, int64_t room)
 {
 	char parts[512], advice[128];
@@ -130,17 +131,26 @@ static aur_status refuse(const struct aur_memory_rank *rank, const struct aur_me
 		parts, (long long)rank->config->train.micro_batch_size, advice);
 }
 
+/* What one rank can have of the backend's memory: ranks of a machine share the host's. */
+static aur_status room_of(const struct aur_memory_rank *rank, int ranks_here, int64_t *room)
+{
+	if (!rank->backend->host_memory)
+		return rank->backend->ops->room(rank->backend, room);
+	*room = aur_process_room(ranks_here);
+	return AUR_OK;
+}
+
 aur_status aur_memory_check(const struct aur_memory_rank *rank, int ranks_here)
 {
 	struct aur_memory_need need;
 	int64_t room = 0;
 	if (!rank->backend->host_memory)
 		return AUR_OK;
-	AUR_TRY(rank->backend->ops->room(rank->backend, &room));
+	AUR_TRY(room_of(rank, ranks_here, &room));
 	AUR_TRY(aur_memory_need_of(rank, rank->config->train.micro_batch_size, &need));
-	if (room <= 0 || need.bytes <= room / ranks_here)
+	if (room <= 0 || need.bytes <= room)
 		return AUR_OK;
-	return refuse(rank, &need, room / ranks_here);
+	return refuse(rank, &need, room);
 }
 
 aur_status aur_memory_explain(const struct aur_memory_rank *rank, int ranks_here)
@@ -149,12 +159,11 @@ aur_status aur_memory_explain(const struct aur_memory_rank *rank, int ranks_here
 	struct aur_memory_need need;
 	int64_t room = 0;
 	snprintf(before, sizeof before, "%s", aur_error_message());
-	aur_status status = rank->backend->ops->room(rank->backend, &room);
+	aur_status status = room_of(rank, ranks_here, &room);
 	if (status == AUR_OK)
 		status = aur_memory_need_of(rank, rank->config->train.micro_batch_size, &need);
-	if (rank->backend->host_memory)
-		room /= ranks_here;
-	if (status == AUR_OK && need.bytes > room)
+	/* Where the plan would fit, or nobody knows, something else was short: what was said of it stays. */
+	if (status == AUR_OK && need.bytes > room && (room > 0 || !rank->backend->host_memory))
 		return refuse(rank, &need, room);
 	return aur_fail(AUR_MEMORY, "%s", before);
 }

@@ -71,7 +71,7 @@ static aur_status graph_of(struct aur_lane *lane, const struct aur_micro_batch *
 	return AUR_OK;
 }
 
-aur_status aur_micro_run(struct aur_trainer *trainer, struct aur_lane *lane, const struct aur_micro *micro)
+static aur_status run(struct aur_trainer *trainer, struct aur_lane *lane, const struct aur_micro *micro)
 {
 	const int64_t sequences = trainer->config->train.micro_batch_size;
 	double *losses = trainer->losses + aur_trainer_first_sequence(trainer) + micro->index * sequences;
@@ -84,6 +84,14 @@ aur_status aur_micro_run(struct aur_trainer *trainer, struct aur_lane *lane, con
 	AUR_TRY(graph ? lane->recorder->run(backend, graph) : aur_model_run(lane->workspace, &batch));
 	return lane->recorder ? backend->ops->copy(backend, losses, lane->losses, (size_t)sequences * sizeof *losses)
 						  : AUR_OK;
+}
+
+aur_status aur_micro_run(struct aur_trainer *trainer, struct aur_lane *lane, const struct aur_micro *micro)
+{
+	aur_mark_begin(lane->backend, "micro-batch");
+	const aur_status status = run(trainer, lane, micro);
+	aur_mark_end(lane->backend);
+	return status;
 }
 
 void aur_micro_forget(struct aur_lane *lane)

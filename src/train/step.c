@@ -211,10 +211,17 @@ aur_status aur_trainer_step(
 	const double reached = aur_clock_s();
 	AUR_TRY(comm->ops->agree(comm, &agreement));
 	result->stop = agreement.stop;
-	AUR_TRY(reduce(trainer, sum, &gradient, &result->times));
-	AUR_TRY(collect_loss(trainer, &result->loss));
+	aur_mark_begin(trainer->backend, "reduction");
+	aur_status status = reduce(trainer, sum, &gradient, &result->times);
+	if (status == AUR_OK)
+		status = collect_loss(trainer, &result->loss);
+	aur_mark_end(trainer->backend);
+	AUR_TRY(status);
 	const double reduced = aur_clock_s();
-	AUR_TRY(aur_trainer_update(trainer, gradient, result));
+	aur_mark_begin(trainer->backend, "update");
+	status = aur_trainer_update(trainer, gradient, result);
+	aur_mark_end(trainer->backend);
+	AUR_TRY(status);
 	const double end = aur_clock_s();
 	result->times.reduce_wait_s = reduced - reached;
 	result->times.optimizer_s = end - reduced;
