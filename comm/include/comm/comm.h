@@ -43,8 +43,9 @@ struct aur_comm_ops {
 	aur_status (*reduce_scatter_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *out);
 	/* OPTIONAL. The same of elements [from, to) of the arena alone, once the backend has done what it was asked so far:
-	 * a stretch can be summed while the backward pass computes those that follow. Several come before one finish(); in
-	 * each sum ranks have the order that another cut into stretches gives them. NULL where the host moves the data. */
+	 * a stretch can be summed while the backward pass computes those that follow. Several come before one finish(). As
+	 * above the library chooses the order of a sum, and where the cuts are may change it. NULL where the host moves the
+	 * data. */
 	aur_status (*reduce_stretch_start)(struct aur_comm *comm, const struct aur_slices *slices, const float *send,
 		float *out, int64_t from, int64_t to);
 	/* REQUIRED. In place: every rank brings its slice of `data` [slices->count] and gets all the others. */
