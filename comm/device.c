@@ -48,6 +48,15 @@ static void version_text(int version, char *text, size_t bytes)
 		snprintf(text, bytes, "%d.%d.%d", version / 10000, version / 100 % 100, version % 100);
 }
 
+int aur_comm_library(char *version, size_t bytes)
+{
+	const int number = registered ? registered->version() : 0;
+	version[0] = '\0';
+	if (number > 0)
+		version_text(number, version, bytes);
+	return registered != NULL;
+}
+
 static aur_status compare_with_first(const struct identity *first, const struct identity *other, int rank)
 {
 	if (strcmp(first->backend, other->backend) != 0)

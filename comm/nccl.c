@@ -75,7 +75,7 @@ static int are_equal(const struct aur_slices *slices)
 
 /* The sums of elements [from, to) of the arena, each to the rank whose slice holds it: one group. Gradients lie in the
  * order in which the backward pass completes them, so a stretch can be reduced as soon as it is complete. */
-static aur_status reduce_stretch(
+static aur_status nccl_reduce_stretch_start(
 	struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *out, int64_t from, int64_t to)
 {
 	struct aur_nccl *nccl = state_of(comm);
@@ -106,8 +106,7 @@ static aur_status reduce_equal(struct aur_comm *comm, const struct aur_slices *s
 }
 
 /* Equal slices: NCCL's own operation, which adds in the switch where there is one that can. Others lie where no single
- * call of it finds them: a reduction to each owner moves as much over every link, in buckets, so that what a bucket
- * holds can start before the rest is there. */
+ * call of it finds them: a reduction to each owner moves as much over every link. */
 static aur_status nccl_reduce_scatter_start(
 	struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *out)
 {
@@ -115,7 +114,8 @@ static aur_status nccl_reduce_scatter_start(
 	if (are_equal(slices))
 		return reduce_equal(comm, slices, send, out);
 	for (int64_t at = 0; at < slices->count; at += bucket)
-		AUR_TRY(reduce_stretch(comm, slices, send, out, at, at + bucket < slices->count ? at + bucket : slices->count));
+		AUR_TRY(nccl_reduce_stretch_start(
+			comm, slices, send, out, at, at + bucket < slices->count ? at + bucket : slices->count));
 	return AUR_OK;
 }
 
@@ -187,6 +187,7 @@ static const struct aur_comm_ops nccl_ops = {
 	.agree = nccl_agree,
 	.exchange_start = nccl_exchange_start,
 	.reduce_scatter_start = nccl_reduce_scatter_start,
+	.reduce_stretch_start = nccl_reduce_stretch_start,
 	.all_gather_start = nccl_all_gather_start,
 	.finish = aur_forward_end,
 	.settle = nccl_settle,

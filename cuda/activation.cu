@@ -23,7 +23,7 @@ constexpr float erf_limit = 13.28f;
 constexpr float tanh_limit = 10.04f;
 
 /* |x| up to the limit. A NaN is not above it, and stays. */
-AUR_DEVICE float bounded(float x, float limit)
+AUR_ON_DEVICE float bounded(float x, float limit)
 {
 	const float a = fabsf(x);
 	return a > limit ? limit : a;
@@ -31,7 +31,7 @@ AUR_DEVICE float bounded(float x, float limit)
 
 /* erfc(a / sqrt 2) / 2 = exp(-a^2/2) tail(a): with t = 1/(1 + 0.34 a) the second factor is t times a polynomial,
  * fitted by Remez's exchange to 1.8e-7 of itself for a <= 4.5 and to 4e-6 beyond. */
-AUR_DEVICE float tail(float a)
+AUR_ON_DEVICE float tail(float a)
 {
 	const float t = aur_divide(1.0f, 1.0f + 0.34f * a);
 	float p = 4.552502828e-02f;
@@ -45,18 +45,18 @@ AUR_DEVICE float tail(float a)
 }
 
 /* exp(-a^2/2). */
-AUR_DEVICE float bell(float a)
+AUR_ON_DEVICE float bell(float a)
 {
 	return aur_exp2(-0.72134752f * a * a);
 }
 
 /* With u(x) = sqrt(2/pi) (x + 0.044715 x^3): S(x) = (1 + tanh u(x)) / 2 = 1 / (1 + e^(-2u)), and this is e^(-2u(a)). */
-AUR_DEVICE float decay(float a)
+AUR_ON_DEVICE float decay(float a)
 {
 	return aur_exp2(a * (-2.302208198f + -0.1029432396f * (a * a)));
 }
 
-template <int KIND> AUR_DEVICE float value(float x)
+template <int KIND> AUR_ON_DEVICE float value(float x)
 {
 	if (KIND == AUR_RELU)
 		return x < 0.0f ? 0.0f : x; /* a NaN is not below zero, and stays */
@@ -69,7 +69,7 @@ template <int KIND> AUR_DEVICE float value(float x)
 }
 
 /* For gelu_tanh S'(a) = h (1 - h) 2u'(a). */
-template <int KIND> AUR_DEVICE float slope_below(float a)
+template <int KIND> AUR_ON_DEVICE float slope_below(float a)
 {
 	if (KIND == AUR_GELU)
 		return bell(a) * (tail(a) - gauss * a);
@@ -79,7 +79,7 @@ template <int KIND> AUR_DEVICE float slope_below(float a)
 	return h * (1.0f - (1.0f - h) * slope);
 }
 
-template <int KIND> AUR_DEVICE float gradient(float x, float d_y)
+template <int KIND> AUR_ON_DEVICE float gradient(float x, float d_y)
 {
 	if (KIND == AUR_RELU)
 		return x <= 0.0f ? 0.0f : d_y;
@@ -87,7 +87,7 @@ template <int KIND> AUR_DEVICE float gradient(float x, float d_y)
 	return d_y * (x > 0.0f ? 1.0f - q : q);
 }
 
-template <bool WIDE, int KIND, class T> AUR_DEVICE void forward_eight(const T *x, T *y, int64_t n)
+template <bool WIDE, int KIND, class T> AUR_ON_DEVICE void forward_eight(const T *x, T *y, int64_t n)
 {
 	float v[AUR_VECTOR];
 	aur_load8<WIDE>(x, n, v);
@@ -96,7 +96,7 @@ template <bool WIDE, int KIND, class T> AUR_DEVICE void forward_eight(const T *x
 	aur_store8<WIDE>(y, n, v);
 }
 
-template <bool WIDE, int KIND, class T> AUR_DEVICE void backward_eight(const T *x, const T *d_y, T *d_x, int64_t n)
+template <bool WIDE, int KIND, class T> AUR_ON_DEVICE void backward_eight(const T *x, const T *d_y, T *d_x, int64_t n)
 {
 	float v[AUR_VECTOR], d[AUR_VECTOR];
 	aur_load8<WIDE>(x, n, v);

@@ -54,7 +54,7 @@ struct aur_attention_place {
 };
 
 /* Blocks of one head lie side by side in the grid, so that they find its keys and values in the second-level cache. */
-AUR_DEVICE aur_attention_place aur_attention_place_of(const aur_attention_call &call, int blocks)
+AUR_ON_DEVICE aur_attention_place aur_attention_place_of(const aur_attention_call &call, int blocks)
 {
 	aur_attention_place place;
 	place.pair = blockIdx.x / static_cast<unsigned>(blocks);
@@ -65,14 +65,14 @@ AUR_DEVICE aur_attention_place aur_attention_place_of(const aur_attention_call &
 }
 
 template <class T>
-AUR_DEVICE T *aur_attention_at(const aur_attention_rows &rows, const aur_attention_place &place, int64_t row)
+AUR_ON_DEVICE T *aur_attention_at(const aur_attention_rows &rows, const aur_attention_place &place, int64_t row)
 {
 	return static_cast<T *>(rows.data) + place.sequence * rows.sequence + place.head * rows.head + row * rows.pitch;
 }
 
 /* The masks of the block's head, which stay in shared memory: in registers the compiler would keep the keys of all
  * rounds of Philox with them. Usable after the next barrier. */
-AUR_DEVICE void aur_attention_begin_dropout(
+AUR_ON_DEVICE void aur_attention_begin_dropout(
 	const aur_attention_call &call, const aur_attention_place &place, aur_dropout_sequence *dropout)
 {
 	if (threadIdx.x == 0)
@@ -85,7 +85,7 @@ template <int KEYS> struct aur_attention_kept {
 };
 
 /* Bit i: key i of the eight that this draw of Philox is for is kept. */
-AUR_DEVICE uint32_t aur_attention_draw(const aur_dropout_sequence &dropout, int columns, int query, int key)
+AUR_ON_DEVICE uint32_t aur_attention_draw(const aur_dropout_sequence &dropout, int columns, int query, int key)
 {
 	const uint32_t groups = static_cast<uint32_t>((columns + 7) / 8);
 	const uint4 words =
@@ -99,7 +99,7 @@ AUR_DEVICE uint32_t aur_attention_draw(const aur_dropout_sequence &dropout, int 
 
 /* Four neighbouring lanes name the same query and the same first key, a multiple of 32; each draws a quarter. */
 template <int KEYS>
-AUR_DEVICE aur_attention_kept<KEYS> aur_attention_draw_row(
+AUR_ON_DEVICE aur_attention_kept<KEYS> aur_attention_draw_row(
 	const aur_dropout_sequence &dropout, int columns, int query, int key)
 {
 	const int lane = static_cast<int>(threadIdx.x % 4);
@@ -113,7 +113,7 @@ AUR_DEVICE aur_attention_kept<KEYS> aur_attention_draw_row(
 	return kept;
 }
 
-template <int KEYS> AUR_DEVICE int aur_attention_is_kept(const aur_attention_kept<KEYS> &kept, int key)
+template <int KEYS> AUR_ON_DEVICE int aur_attention_is_kept(const aur_attention_kept<KEYS> &kept, int key)
 {
 	return static_cast<int>(kept.word[key / 32] >> key % 32 & 1u);
 }
@@ -121,7 +121,7 @@ template <int KEYS> AUR_DEVICE int aur_attention_is_kept(const aur_attention_kep
 /* Sum of d_out * out of the head's row `query`, by the LANES threads (1 to 32 neighbouring ones, a power of two) that
  * call with it; all get the result. `part` tells them apart. 0 where the query is not there. */
 template <class T, int LANES>
-AUR_DEVICE float aur_attention_delta(
+AUR_ON_DEVICE float aur_attention_delta(
 	const aur_attention_call &call, const aur_attention_place &place, int query, int part)
 {
 	float sum = 0.0f;
@@ -143,7 +143,7 @@ AUR_DEVICE float aur_attention_delta(
 
 /* The block's rows of call.stats, into memory (here `stats` [ROWS] of the block) and to where dK's kernel finds it. */
 template <class T, int ROWS, int THREADS>
-AUR_DEVICE void aur_attention_find_stats(
+AUR_ON_DEVICE void aur_attention_find_stats(
 	const aur_attention_call &call, const aur_attention_place &place, int first, int keep, float2 *stats)
 {
 	constexpr int lanes = THREADS / ROWS;

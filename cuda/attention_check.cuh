@@ -26,7 +26,7 @@ struct aur_attention_candidate {
  * `why` is empty when the candidate may be used, else it says in a few words why not: that it differs, refused or
  * failed, or that there was no memory to compare it. Memory is taken for the moment, some 24 bytes an element of
  * [B*T, C]; where it is short, for fewer sequences. Both sides use cuda->scratch. Waits for
- * the GPU. Fails with AUR_DEVICE when the device itself failed: nothing can go on then. */
+ * the GPU. Fails with AUR_ON_DEVICE when the device itself failed: nothing can go on then. */
 #define AUR_ATTENTION_ROW_TOLERANCE 0.04
 #define AUR_ATTENTION_LSE_TOLERANCE 0.01
 aur_status aur_attention_check(aur_cuda *cuda, const aur_attention_candidate &candidate,

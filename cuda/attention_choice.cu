@@ -63,7 +63,7 @@ void aur_attention_plan_for(
 		return;
 	}
 	plan->candidate = aur_cudnn_attention_prepare(cuda->cudnn, limits->batch, limits->positions, limits->heads,
-		limits->width / limits->heads, limits->training, &plan->scratch_bytes);
+		limits->width / limits->heads, limits->training, limits->count_only, &plan->scratch_bytes);
 	if (!plan->candidate)
 		aur_attention_give_up(plan, "cuDNN has none for this shape and GPU");
 }

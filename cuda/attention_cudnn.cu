@@ -39,7 +39,7 @@ static aur_status check_cudnn(cudnnStatus_t status, const char *who)
 {
 	if (status == CUDNN_STATUS_SUCCESS)
 		return AUR_OK;
-	return aur_fail(AUR_DEVICE_FAILED, "%s: cuDNN: %s", who, cudnnGetErrorString(status));
+	return aur_fail(AUR_DEVICE, "%s: cuDNN: %s", who, cudnnGetErrorString(status));
 }
 
 /* Before 9.10 cuDNN's kernels take a difference of two masked scores, which infinities would make NaN. */
@@ -120,16 +120,29 @@ static void lay_out(struct plan *plan, size_t workspace_bytes, int sum_queries)
 	plan->bytes = plan->workspace + workspace_bytes;
 }
 
+/* Whether the sums of gradients of queries have a place of their own: the fast engines add to it. */
+static int sums_queries(const struct aur_cudnn_attention *attention, enum pass pass)
+{
+	return pass == BACKWARD && !attention->deterministic;
+}
+
+/* How many sequences a call of cuDNN takes; 0: it has no room for one. */
+static int64_t slice_for(
+	const struct aur_cudnn_attention *attention, const struct aur_cudnn_attention_shape *shape, enum pass pass)
+{
+	return pass == BACKWARD && !sums_queries(attention, pass) ? slice_of(shape) : shape->batch;
+}
+
 /* Leaves plan->engine NULL when cuDNN does not serve the shape. That an engine carries no note of being
  * non-deterministic is not enough: version 9.19 gives none to those that sum gradients of queries by atomics. */
 static void make_plan(const struct aur_cudnn_attention *attention, struct plan *plan)
 {
-	const int sum_queries = plan->pass == BACKWARD && !attention->deterministic;
+	const int sum_queries = sums_queries(attention, plan->pass);
 	struct aur_cudnn_attention_shape shape = plan->shape;
 	struct aur_cudnn_graph graph = {};
 	aur_cudnn_descriptor engines[AUR_CUDNN_ENGINES];
 	size_t workspace_bytes = 0;
-	plan->slice = plan->pass == BACKWARD && !sum_queries ? slice_of(&shape) : shape.batch;
+	plan->slice = slice_for(attention, &shape, plan->pass);
 	if (plan->slice == 0)
 		return;
 	shape.batch = plan->slice;
@@ -166,15 +179,57 @@ static const struct plan *plan_of(
 	return plan->engine ? plan : NULL;
 }
 
+/* A plan for the same heads and positions, whatever the batch; NULL: none was made. */
+static const struct plan *plan_like(
+	const struct aur_cudnn_attention *attention, const struct aur_cudnn_attention_shape *shape, enum pass pass)
+{
+	for (int i = 0; i < attention->count; i++) {
+		const struct plan *plan = &attention->plans[i];
+		struct aur_cudnn_attention_shape other = plan->shape;
+		other.batch = shape->batch;
+		if (plan->pass == pass && memcmp(&other, shape, sizeof other) == 0)
+			return plan;
+	}
+	return NULL;
+}
+
+/* What a shape would take, from a plan for another batch: what cuDNN works in grows with the sequences of a call. */
+static int reckon(const struct aur_cudnn_attention *attention, const struct plan *like,
+	const struct aur_cudnn_attention_shape *shape, size_t *bytes)
+{
+	struct plan plan = *like;
+	plan.shape = *shape;
+	plan.slice = slice_for(attention, shape, like->pass);
+	if (!like->engine || plan.slice == 0)
+		return 0;
+	const double workspace = static_cast<double>(like->bytes - like->workspace);
+	lay_out(&plan, static_cast<size_t>(workspace * static_cast<double>(plan.slice) / static_cast<double>(like->slice)),
+		sums_queries(attention, like->pass));
+	*bytes = plan.bytes;
+	return 1;
+}
+
+static int bytes_for(struct aur_cudnn_attention *attention, const struct aur_cudnn_attention_shape *shape,
+	enum pass pass, int count_only, size_t *bytes)
+{
+	const struct plan *like = count_only ? plan_like(attention, shape, pass) : NULL;
+	if (like)
+		return reckon(attention, like, shape, bytes);
+	const struct plan *plan = plan_of(attention, shape, pass);
+	*bytes = plan ? plan->bytes : 0;
+	return plan != NULL;
+}
+
 int aur_cudnn_attention_prepare(struct aur_cudnn_attention *attention, int64_t batch, int64_t positions, int64_t n_head,
-	int64_t head_size, int training, size_t *scratch_bytes)
+	int64_t head_size, int training, int count_only, size_t *scratch_bytes)
 {
 	const struct aur_cudnn_attention_shape shape = {batch, positions, n_head, head_size};
-	const struct plan *forward = attention ? plan_of(attention, &shape, FORWARD) : NULL;
-	const struct plan *backward = forward && training ? plan_of(attention, &shape, BACKWARD) : NULL;
-	if (!forward || (training && !backward))
+	size_t forward = 0, backward = 0;
+	if (!attention || !bytes_for(attention, &shape, FORWARD, count_only, &forward))
 		return 0;
-	*scratch_bytes = backward && backward->bytes > forward->bytes ? backward->bytes : forward->bytes;
+	if (training && !bytes_for(attention, &shape, BACKWARD, count_only, &backward))
+		return 0;
+	*scratch_bytes = backward > forward ? backward : forward;
 	return 1;
 }
 

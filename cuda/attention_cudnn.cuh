@@ -27,9 +27,10 @@ void aur_cudnn_attention_destroy(struct aur_cudnn_attention **attention);
 void aur_cudnn_attention_name(char *name, size_t bytes);
 
 /* 1 when this shape is served, forward and, with `training`, backward; *scratch_bytes is then what both need at most.
- */
+ * `count_only`: no plan is made for a shape that differs in its batch alone from one that has a plan, and what it takes
+ * is reckoned from that. */
 int aur_cudnn_attention_prepare(struct aur_cudnn_attention *attention, int64_t batch, int64_t positions, int64_t n_head,
-	int64_t head_size, int training, size_t *scratch_bytes);
+	int64_t head_size, int training, int count_only, size_t *scratch_bytes);
 
 /* As in backend.h; shapes are checked by the caller. *served is 0, and nothing is done, where cuDNN does not serve the
  * shape or the scratch memory is too small for it. `attention` may be NULL: not served. */
@@ -60,7 +61,7 @@ static inline void aur_cudnn_attention_name(char *name, size_t)
 }
 
 static inline int aur_cudnn_attention_prepare(
-	struct aur_cudnn_attention *, int64_t, int64_t, int64_t, int64_t, int, size_t *)
+	struct aur_cudnn_attention *, int64_t, int64_t, int64_t, int64_t, int, int, size_t *)
 {
 	return 0;
 }

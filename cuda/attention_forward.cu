@@ -37,7 +37,7 @@ template <int D, int TILES> struct softmax {
 	int query;   /* of the lane's first row */
 };
 
-template <int D, int TILES> AUR_DEVICE void begin(softmax<D, TILES> &state)
+template <int D, int TILES> AUR_ON_DEVICE void begin(softmax<D, TILES> &state)
 {
 	AUR_UNROLL
 	for (int m = 0; m < TILES; m++) {
@@ -55,7 +55,7 @@ template <int D, int TILES> AUR_DEVICE void begin(softmax<D, TILES> &state)
 /* The largest score is found before scaling, so the scale must not turn their order round: the sign goes to Q. A scale
  * of zero becomes one too small to matter, which still sends a masked score to minus infinity. */
 template <int D, int TILES>
-AUR_DEVICE void load_queries(softmax<D, TILES> &state, const __nv_bfloat16 *rows, float scale)
+AUR_ON_DEVICE void load_queries(softmax<D, TILES> &state, const __nv_bfloat16 *rows, float scale)
 {
 	const uint32_t turned = scale < 0.0f ? 0x80008000u : 0u;
 	aur_attention_operands<D, TILES>(state.q, rows);
@@ -72,7 +72,7 @@ AUR_DEVICE void load_queries(softmax<D, TILES> &state, const __nv_bfloat16 *rows
 }
 
 /* Keys after the query are not seen. `key` is the lane's first. */
-template <int TILES> AUR_DEVICE void hide(aur_mma_c (&s)[TILES][KEYS / 8], int query, int key)
+template <int TILES> AUR_ON_DEVICE void hide(aur_mma_c (&s)[TILES][KEYS / 8], int query, int key)
 {
 	AUR_UNROLL
 	for (int m = 0; m < TILES; m++) {
@@ -87,7 +87,7 @@ template <int TILES> AUR_DEVICE void hide(aur_mma_c (&s)[TILES][KEYS / 8], int q
 }
 
 /* The larger of a lane's maximum so far and all scores of row i of a tile, of which four lanes hold a quarter each. */
-AUR_DEVICE float largest_of(const aur_mma_c (&s)[KEYS / 8], int i, float largest)
+AUR_ON_DEVICE float largest_of(const aur_mma_c (&s)[KEYS / 8], int i, float largest)
 {
 	AUR_UNROLL
 	for (int n = 0; n < KEYS / 8; n++)
@@ -98,7 +98,8 @@ AUR_DEVICE float largest_of(const aur_mma_c (&s)[KEYS / 8], int i, float largest
 
 /* Row i of tile m: scores become weights. Returns what has been summed up so far is to be multiplied with for the new
  * maximum. Totals are of the lane's own quarter until the end. */
-template <int D, int TILES> AUR_DEVICE float weigh_row(softmax<D, TILES> &state, aur_mma_c (&s)[KEYS / 8], int m, int i)
+template <int D, int TILES>
+AUR_ON_DEVICE float weigh_row(softmax<D, TILES> &state, aur_mma_c (&s)[KEYS / 8], int m, int i)
 {
 	const float largest = largest_of(s, i, state.largest[m][i]);
 	const float shrink = aur_exp2((state.largest[m][i] - largest) * state.scale), zero = largest * state.scale;
@@ -117,7 +118,7 @@ template <int D, int TILES> AUR_DEVICE float weigh_row(softmax<D, TILES> &state,
 }
 
 /* Most blocks of keys bring no row of the warp a new maximum. */
-template <int D, int TILES> AUR_DEVICE void weigh(softmax<D, TILES> &state, aur_mma_c (&s)[TILES][KEYS / 8])
+template <int D, int TILES> AUR_ON_DEVICE void weigh(softmax<D, TILES> &state, aur_mma_c (&s)[TILES][KEYS / 8])
 {
 	float shrink[TILES][2];
 	bool any = false;
@@ -148,7 +149,7 @@ template <int TILES> struct kept_rows {
 };
 
 template <int TILES>
-AUR_DEVICE kept_rows<TILES> draw(const aur_dropout_sequence &dropout, int columns, int query, int key)
+AUR_ON_DEVICE kept_rows<TILES> draw(const aur_dropout_sequence &dropout, int columns, int query, int key)
 {
 	kept_rows<TILES> kept;
 	AUR_UNROLL
@@ -160,7 +161,7 @@ AUR_DEVICE kept_rows<TILES> draw(const aur_dropout_sequence &dropout, int column
 	return kept;
 }
 
-template <int TILES> AUR_DEVICE void drop(aur_mma_c (&s)[TILES][KEYS / 8], const kept_rows<TILES> &kept)
+template <int TILES> AUR_ON_DEVICE void drop(aur_mma_c (&s)[TILES][KEYS / 8], const kept_rows<TILES> &kept)
 {
 	const int mine = static_cast<int>(threadIdx.x % 4) * 2;
 	AUR_UNROLL
@@ -177,7 +178,7 @@ template <int TILES> AUR_DEVICE void drop(aur_mma_c (&s)[TILES][KEYS / 8], const
 
 /* Out and lse of a warp's queries, through its rows of the tile that held Q. */
 template <int D, int TILES>
-AUR_DEVICE void finish(const aur_attention_call &call, const aur_attention_place &place, softmax<D, TILES> &state,
+AUR_ON_DEVICE void finish(const aur_attention_call &call, const aur_attention_place &place, softmax<D, TILES> &state,
 	int first, float kept_scale, __nv_bfloat16 *tile)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);
@@ -203,7 +204,7 @@ AUR_DEVICE void finish(const aur_attention_call &call, const aur_attention_place
 
 /* K and V of the block of keys from `key` on; `keys` there are. */
 template <int D>
-AUR_DEVICE void fill_keys(
+AUR_ON_DEVICE void fill_keys(
 	const aur_attention_call &call, const aur_attention_place &place, int key, int keys, __nv_bfloat16 *tile)
 {
 	aur_attention_fill_rows<D, KEYS>(call, place, call.k, key, keys, tile);
@@ -212,8 +213,8 @@ AUR_DEVICE void fill_keys(
 }
 
 template <int D, int TILES, bool DROPPED>
-AUR_DEVICE void add_keys(softmax<D, TILES> &state, const aur_attention_call &call, const aur_dropout_sequence &dropout,
-	int key, const __nv_bfloat16 *tile)
+AUR_ON_DEVICE void add_keys(softmax<D, TILES> &state, const aur_attention_call &call,
+	const aur_dropout_sequence &dropout, int key, const __nv_bfloat16 *tile)
 {
 	const int lane_key = key + static_cast<int>(threadIdx.x % 4) * 2;
 	aur_mma_c s[TILES][KEYS / 8];

@@ -18,7 +18,7 @@ struct softmax {
 };
 
 /* Scores of four rows become weights; returns in `shrink` what earlier sums are multiplied with. */
-AUR_DEVICE void weigh(softmax &state, aur_plain_weights &s, float scale, int query, int key, float (&shrink)[4])
+AUR_ON_DEVICE void weigh(softmax &state, aur_plain_weights &s, float scale, int query, int key, float (&shrink)[4])
 {
 	for (int i = 0; i < 4; i++) {
 		float largest = state.largest[i];
@@ -39,7 +39,7 @@ AUR_DEVICE void weigh(softmax &state, aur_plain_weights &s, float scale, int que
 	}
 }
 
-AUR_DEVICE float total_of_row(float total)
+AUR_ON_DEVICE float total_of_row(float total)
 {
 	for (int distance = 8; distance > 0; distance /= 2)
 		total += __shfl_xor_sync(0xffffffffu, total, distance);
@@ -47,7 +47,7 @@ AUR_DEVICE float total_of_row(float total)
 }
 
 template <class T, int W>
-AUR_DEVICE void finish(const aur_attention_call &call, const aur_attention_place &place, const softmax &state,
+AUR_ON_DEVICE void finish(const aur_attention_call &call, const aur_attention_place &place, const softmax &state,
 	const aur_plain_sums<W> &sums, int first)
 {
 	float factor[4];

@@ -40,14 +40,14 @@ template <int D> struct gradient {
 	int warp_key;
 };
 
-template <int D> AUR_DEVICE void clear(gradient<D> &state)
+template <int D> AUR_ON_DEVICE void clear(gradient<D> &state)
 {
 	AUR_UNROLL
 	for (int n = 0; n < D / 8; n++)
 		state.d_k[0][n] = state.d_v[0][n] = {};
 }
 
-template <int D> AUR_DEVICE void load_keys(gradient<D> &state)
+template <int D> AUR_ON_DEVICE void load_keys(gradient<D> &state)
 {
 	if (!held<D>)
 		return;
@@ -57,7 +57,7 @@ template <int D> AUR_DEVICE void load_keys(gradient<D> &state)
 
 /* Before scaling and dropout. */
 template <int D>
-AUR_DEVICE void products_of(const gradient<D> &state, const __nv_bfloat16 *q_rows, const __nv_bfloat16 *d_out_rows,
+AUR_ON_DEVICE void products_of(const gradient<D> &state, const __nv_bfloat16 *q_rows, const __nv_bfloat16 *d_out_rows,
 	aur_mma_c (&s)[1][STEP / 8], aur_mma_c (&d_p)[1][STEP / 8])
 {
 	if (held<D>) {
@@ -71,7 +71,7 @@ AUR_DEVICE void products_of(const gradient<D> &state, const __nv_bfloat16 *q_row
 
 /* What dropout keeps of the lane's 16 weights: bit 2 n + j + 8 i is of query 8 n + 2 t + j from `first` on and the key
  * of row g + 8 i. Each lane draws one query's sixteen keys, the warp's, and the lanes then hand them round. */
-AUR_DEVICE uint32_t draw(const aur_dropout_sequence &dropout, int columns, int first, int key)
+AUR_ON_DEVICE uint32_t draw(const aur_dropout_sequence &dropout, int columns, int first, int key)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);
 	const uint32_t row = aur_attention_draw(dropout, columns, first + lane, key) |
@@ -88,7 +88,7 @@ AUR_DEVICE uint32_t draw(const aur_dropout_sequence &dropout, int columns, int f
 /* s [16 keys, 8 queries] becomes dropout(P)^T but for its scale, d_p dS^T / scale. stats of the lane's two queries, of
  * which `query` is the first; `kept` has its four weights as bits 0, 1, 8, 9. MASKED: some keys may not be seen. */
 template <int D, bool DROPPED, bool MASKED>
-AUR_DEVICE void differentiate(const gradient<D> &state, aur_mma_c &s, aur_mma_c &d_p, int query, const float4 &stats,
+AUR_ON_DEVICE void differentiate(const gradient<D> &state, aur_mma_c &s, aur_mma_c &d_p, int query, const float4 &stats,
 	float kept_scale, uint32_t kept)
 {
 	AUR_UNROLL
@@ -105,7 +105,7 @@ AUR_DEVICE void differentiate(const gradient<D> &state, aur_mma_c &s, aur_mma_c 
 
 /* 32 queries from `query` on, whose Q, d_out and statistics begin there. */
 template <int D, bool DROPPED, bool MASKED>
-AUR_DEVICE void add_queries(gradient<D> &state, const aur_attention_call &call, const aur_dropout_sequence &dropout,
+AUR_ON_DEVICE void add_queries(gradient<D> &state, const aur_attention_call &call, const aur_dropout_sequence &dropout,
 	int query, const __nv_bfloat16 *q_rows, const __nv_bfloat16 *d_out_rows, const float2 *stats)
 {
 	const int mine = static_cast<int>(threadIdx.x % 4) * 2;
@@ -127,7 +127,7 @@ AUR_DEVICE void add_queries(gradient<D> &state, const aur_attention_call &call, 
 
 /* Q, d_out and statistics of the block of queries from `query` on. */
 template <int D>
-AUR_DEVICE void fill_queries(
+AUR_ON_DEVICE void fill_queries(
 	const aur_attention_call &call, const aur_attention_place &place, int query, __nv_bfloat16 *tile, float2 *stats)
 {
 	constexpr int QUERIES = queries_of<D>;
@@ -143,7 +143,7 @@ AUR_DEVICE void fill_queries(
 
 /* dK and dV of the warp's keys, through its rows of the tiles that held K and V. */
 template <int D>
-AUR_DEVICE void finish(const aur_attention_call &call, const aur_attention_place &place, const gradient<D> &state,
+AUR_ON_DEVICE void finish(const aur_attention_call &call, const aur_attention_place &place, const gradient<D> &state,
 	float kept_scale, __nv_bfloat16 *k_rows, __nv_bfloat16 *v_rows)
 {
 	const int filled = call.queries - state.warp_key;

@@ -12,7 +12,7 @@ namespace
 
 /* s, d_p: scores and d_out V^T of the thread's queries and keys become dropout(P) and dS / scale. */
 template <bool DROPPED>
-AUR_DEVICE void differentiate(aur_plain_weights &s, aur_plain_weights &d_p, const aur_plain_weights &factors,
+AUR_ON_DEVICE void differentiate(aur_plain_weights &s, aur_plain_weights &d_p, const aur_plain_weights &factors,
 	float scale, const float2 *stats, int query, int key)
 {
 	for (int i = 0; i < 4; i++) {
@@ -27,7 +27,8 @@ AUR_DEVICE void differentiate(aur_plain_weights &s, aur_plain_weights &d_p, cons
 	}
 }
 
-AUR_DEVICE void fill_stats(const aur_attention_call &call, const aur_attention_place &place, int query, float2 *stats)
+AUR_ON_DEVICE void fill_stats(
+	const aur_attention_call &call, const aur_attention_place &place, int query, float2 *stats)
 {
 	const int mine = query + static_cast<int>(threadIdx.x);
 	if (threadIdx.x < AUR_PLAIN_TILE)

@@ -30,14 +30,14 @@ template <int PIECES> struct running {
 
 /* Position `key`, of the text so far or of the new rows, whose keys or values are asked for. */
 template <class T>
-AUR_DEVICE T *row_of(const aur_attention_call &call, const aur_attention_place &place, const aur_attention_rows &cache,
-	const aur_attention_rows &fresh, int key)
+AUR_ON_DEVICE T *row_of(const aur_attention_call &call, const aur_attention_place &place,
+	const aur_attention_rows &cache, const aur_attention_rows &fresh, int key)
 {
 	return key < call.past ? aur_attention_at<T>(cache, place, key)
 						   : aur_attention_at<T>(fresh, place, key - call.past);
 }
 
-template <class T, int PIECES> AUR_DEVICE part<PIECES> load(const aur_attention_call &call, const T *row)
+template <class T, int PIECES> AUR_ON_DEVICE part<PIECES> load(const aur_attention_call &call, const T *row)
 {
 	const int lane = static_cast<int>(threadIdx.x % GROUP);
 	part<PIECES> x;
@@ -49,7 +49,7 @@ template <class T, int PIECES> AUR_DEVICE part<PIECES> load(const aur_attention_
 	return x;
 }
 
-template <class T, int PIECES> AUR_DEVICE void store(const aur_attention_call &call, const part<PIECES> &x, T *row)
+template <class T, int PIECES> AUR_ON_DEVICE void store(const aur_attention_call &call, const part<PIECES> &x, T *row)
 {
 	const int lane = static_cast<int>(threadIdx.x % GROUP);
 	AUR_UNROLL
@@ -60,7 +60,7 @@ template <class T, int PIECES> AUR_DEVICE void store(const aur_attention_call &c
 }
 
 /* The sum over the group's lanes of the products of two rows. */
-template <int PIECES> AUR_DEVICE float dot(const part<PIECES> &a, const part<PIECES> &b)
+template <int PIECES> AUR_ON_DEVICE float dot(const part<PIECES> &a, const part<PIECES> &b)
 {
 	float sum = 0.0f;
 	AUR_UNROLL
@@ -73,7 +73,7 @@ template <int PIECES> AUR_DEVICE float dot(const part<PIECES> &a, const part<PIE
 }
 
 /* One more key with this score; minus infinity: none. */
-template <int PIECES> AUR_DEVICE void add(running<PIECES> &state, float score, const part<PIECES> &v)
+template <int PIECES> AUR_ON_DEVICE void add(running<PIECES> &state, float score, const part<PIECES> &v)
 {
 	const float largest = fmaxf(state.largest, score);
 	const float shrink = aur_exp2((state.largest - largest) * AUR_LOG2_E);
@@ -89,7 +89,7 @@ template <int PIECES> AUR_DEVICE void add(running<PIECES> &state, float score, c
 /* Keys from this group's first on, two a turn. All groups take equally many turns, as their lanes exchange together;
  * a key that is not there is the last one again, not added. */
 template <class T, int PIECES>
-AUR_DEVICE void add_keys(running<PIECES> &state, const aur_attention_call &call, const aur_attention_place &place,
+AUR_ON_DEVICE void add_keys(running<PIECES> &state, const aur_attention_call &call, const aur_attention_place &place,
 	const aur_cached_rows &fresh, const part<PIECES> &q, int keys)
 {
 	const int group = static_cast<int>(threadIdx.x / GROUP);
@@ -111,7 +111,7 @@ AUR_DEVICE void add_keys(running<PIECES> &state, const aur_attention_call &call,
 }
 
 /* Number d of the block's row, from all groups in order. A group without a key has nothing to add. */
-AUR_DEVICE float sum_of_groups(const float *sums, const float2 *stats, int pitch, int d)
+AUR_ON_DEVICE float sum_of_groups(const float *sums, const float2 *stats, int pitch, int d)
 {
 	float largest = -INFINITY, total = 0.0f, sum = 0.0f;
 	for (int i = 0; i < GROUPS; i++)

@@ -32,19 +32,19 @@ template <int W> struct alignas(W / 4) aur_plain_part {
 	float v[W / 16];
 };
 
-AUR_DEVICE int aur_plain_row()
+AUR_ON_DEVICE int aur_plain_row()
 {
 	return static_cast<int>(threadIdx.x / 16) * 4;
 }
 
-AUR_DEVICE int aur_plain_column()
+AUR_ON_DEVICE int aur_plain_column()
 {
 	return static_cast<int>(threadIdx.x % 16);
 }
 
 /* Numbers [first, first + W) of 64 rows of a head from `row` on; zeros beyond row `end` and beyond the head. */
 template <class T, int W>
-AUR_DEVICE void aur_plain_fill(const aur_attention_call &call, const aur_attention_place &place,
+AUR_ON_DEVICE void aur_plain_fill(const aur_attention_call &call, const aur_attention_place &place,
 	const aur_attention_rows &rows, int row, int end, int first, float *tile)
 {
 	for (int piece = static_cast<int>(threadIdx.x); piece < AUR_PLAIN_TILE * W / 8; piece += AUR_PLAIN_THREADS) {
@@ -58,13 +58,13 @@ AUR_DEVICE void aur_plain_fill(const aur_attention_call &call, const aur_attenti
 	}
 }
 
-AUR_DEVICE float4 aur_plain_four(const float *at)
+AUR_ON_DEVICE float4 aur_plain_four(const float *at)
 {
 	return *reinterpret_cast<const float4 *>(at);
 }
 
 /* s += a b^T over the first n numbers of the tiles' rows, n a multiple of 4. */
-template <int W> AUR_DEVICE void aur_plain_scores(aur_plain_weights &s, const float *a, const float *b, int n)
+template <int W> AUR_ON_DEVICE void aur_plain_scores(aur_plain_weights &s, const float *a, const float *b, int n)
 {
 	a += aur_plain_row() * aur_plain_pitch<W>;
 	b += aur_plain_column() * aur_plain_pitch<W>;
@@ -81,7 +81,8 @@ template <int W> AUR_DEVICE void aur_plain_scores(aur_plain_weights &s, const fl
 }
 
 /* sums of row i += weight times the thread's columns of row `k` of b. */
-template <int W> AUR_DEVICE void aur_plain_add(aur_plain_sums<W> &sums, const float (&weight)[4], const float *b, int k)
+template <int W>
+AUR_ON_DEVICE void aur_plain_add(aur_plain_sums<W> &sums, const float (&weight)[4], const float *b, int k)
 {
 	const aur_plain_part<W> part =
 		*reinterpret_cast<const aur_plain_part<W> *>(b + k * aur_plain_pitch<W> + aur_plain_column() * (W / 16));
@@ -91,7 +92,7 @@ template <int W> AUR_DEVICE void aur_plain_add(aur_plain_sums<W> &sums, const fl
 }
 
 /* sums += p b: weights of the thread's rows with all 64 rows of b. */
-template <int W> AUR_DEVICE void aur_plain_gather(aur_plain_sums<W> &sums, const float *p, const float *b)
+template <int W> AUR_ON_DEVICE void aur_plain_gather(aur_plain_sums<W> &sums, const float *p, const float *b)
 {
 	p += aur_plain_row() * AUR_PLAIN_WEIGHTS;
 	for (int k = 0; k < AUR_PLAIN_TILE; k += 4) {
@@ -106,7 +107,7 @@ template <int W> AUR_DEVICE void aur_plain_gather(aur_plain_sums<W> &sums, const
 }
 
 /* sums += p^T b: the thread's rows are columns of p. */
-template <int W> AUR_DEVICE void aur_plain_scatter(aur_plain_sums<W> &sums, const float *p, const float *b)
+template <int W> AUR_ON_DEVICE void aur_plain_scatter(aur_plain_sums<W> &sums, const float *p, const float *b)
 {
 	for (int k = 0; k < AUR_PLAIN_TILE; k++) {
 		const float4 x = aur_plain_four(p + k * AUR_PLAIN_WEIGHTS + aur_plain_row());
@@ -114,7 +115,7 @@ template <int W> AUR_DEVICE void aur_plain_scatter(aur_plain_sums<W> &sums, cons
 	}
 }
 
-AUR_DEVICE void aur_plain_put(const aur_plain_weights &s, float *p)
+AUR_ON_DEVICE void aur_plain_put(const aur_plain_weights &s, float *p)
 {
 	for (int i = 0; i < 4; i++)
 		for (int j = 0; j < 4; j++)
@@ -123,7 +124,7 @@ AUR_DEVICE void aur_plain_put(const aur_plain_weights &s, float *p)
 
 /* The thread's share of a mask of 64 queries and 64 keys: 0, or the scale. A warp's eight rows are drawn by four lanes
  * each, and handed to the sixteen that need them. */
-AUR_DEVICE aur_plain_weights aur_plain_draw(
+AUR_ON_DEVICE aur_plain_weights aur_plain_draw(
 	const aur_dropout_sequence &dropout, int columns, int first_query, int first_key)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32), query = first_query + static_cast<int>(threadIdx.x) / 4;
@@ -141,7 +142,7 @@ AUR_DEVICE aur_plain_weights aur_plain_draw(
 
 /* Writes the thread's sums times factor[i], as the block's chunk of 64 rows from `first` on. */
 template <class T, int W>
-AUR_DEVICE void aur_plain_store(const aur_attention_call &call, const aur_attention_place &place,
+AUR_ON_DEVICE void aur_plain_store(const aur_attention_call &call, const aur_attention_place &place,
 	const aur_attention_rows &rows, int first, const aur_plain_sums<W> &sums, const float (&factor)[4])
 {
 	const int d = static_cast<int>(blockIdx.y) * W + aur_plain_column() * (W / 16);
@@ -155,7 +156,7 @@ AUR_DEVICE void aur_plain_store(const aur_attention_call &call, const aur_attent
 }
 
 /* Numbers of chunk `first` that a product has to run over. */
-template <int W> AUR_DEVICE int aur_plain_count(const aur_attention_call &call, int first)
+template <int W> AUR_ON_DEVICE int aur_plain_count(const aur_attention_call &call, int first)
 {
 	return min(W, (call.size - first + 3) / 4 * 4);
 }
@@ -163,7 +164,7 @@ template <int W> AUR_DEVICE int aur_plain_count(const aur_attention_call &call, 
 /* s = a b^T over the whole head, of 64 rows of each; the tiles are free before and hold the last chunk after, behind
  * a barrier. */
 template <class T, int W>
-AUR_DEVICE aur_plain_weights aur_plain_products(const aur_attention_call &call, const aur_attention_place &place,
+AUR_ON_DEVICE aur_plain_weights aur_plain_products(const aur_attention_call &call, const aur_attention_place &place,
 	const aur_attention_rows &a_rows, int a_first, const aur_attention_rows &b_rows, int b_first, int b_end, float *a,
 	float *b)
 {

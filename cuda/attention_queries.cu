@@ -36,7 +36,7 @@ template <int D> struct gradient {
 };
 
 template <int D>
-AUR_DEVICE void begin(
+AUR_ON_DEVICE void begin(
 	gradient<D> &state, const __nv_bfloat16 *q_tile, const __nv_bfloat16 *d_out_tile, const float2 *stats)
 {
 	const int warp_row = static_cast<int>(threadIdx.x / 32) * 16, group = static_cast<int>(threadIdx.x % 32) / 4;
@@ -53,7 +53,7 @@ AUR_DEVICE void begin(
 }
 
 /* dP from d_out V^T: what dropout took away had no share in out. */
-AUR_DEVICE void drop(
+AUR_ON_DEVICE void drop(
 	aur_mma_c (&d_p)[1][STEP / 8], const aur_dropout_sequence &dropout, const aur_attention_kept<STEP> (&kept)[2])
 {
 	const int mine = static_cast<int>(threadIdx.x % 4) * 2;
@@ -67,7 +67,7 @@ AUR_DEVICE void drop(
 
 /* s becomes dS / scale. */
 template <int D>
-AUR_DEVICE void differentiate(
+AUR_ON_DEVICE void differentiate(
 	const gradient<D> &state, aur_mma_c (&s)[1][STEP / 8], const aur_mma_c (&d_p)[1][STEP / 8])
 {
 	AUR_UNROLL
@@ -81,7 +81,7 @@ AUR_DEVICE void differentiate(
 }
 
 /* Keys after the query are not seen. `key` is the lane's first. */
-AUR_DEVICE void hide(aur_mma_c (&s)[1][STEP / 8], int query, int key)
+AUR_ON_DEVICE void hide(aur_mma_c (&s)[1][STEP / 8], int query, int key)
 {
 	AUR_UNROLL
 	for (int n = 0; n < STEP / 8; n++) {
@@ -94,7 +94,7 @@ AUR_DEVICE void hide(aur_mma_c (&s)[1][STEP / 8], int query, int key)
 
 /* 32 keys from `key` on, whose K and V begin there. */
 template <int D, bool DROPPED>
-AUR_DEVICE void add_keys(gradient<D> &state, const aur_attention_call &call, const aur_dropout_sequence &dropout,
+AUR_ON_DEVICE void add_keys(gradient<D> &state, const aur_attention_call &call, const aur_dropout_sequence &dropout,
 	int key, const __nv_bfloat16 *k_rows, const __nv_bfloat16 *v_rows)
 {
 	aur_mma_c s[1][STEP / 8], d_p[1][STEP / 8];
@@ -116,7 +116,7 @@ AUR_DEVICE void add_keys(gradient<D> &state, const aur_attention_call &call, con
 
 /* K and V of the block of keys from `key` on; `keys` there are. */
 template <int D>
-AUR_DEVICE void fill_keys(
+AUR_ON_DEVICE void fill_keys(
 	const aur_attention_call &call, const aur_attention_place &place, int key, int keys, __nv_bfloat16 *tile)
 {
 	constexpr int KEYS = keys_of<D>;

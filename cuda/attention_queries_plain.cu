@@ -12,7 +12,7 @@ namespace
 
 /* s, d_p: scores and d_out V^T become dS / scale, in s. */
 template <bool DROPPED>
-AUR_DEVICE void differentiate(aur_plain_weights &s, const aur_plain_weights &d_p, const aur_plain_weights &factors,
+AUR_ON_DEVICE void differentiate(aur_plain_weights &s, const aur_plain_weights &d_p, const aur_plain_weights &factors,
 	float scale, const float2 *stats, int first, int key)
 {
 	for (int i = 0; i < 4; i++) {

@@ -9,14 +9,14 @@
 
 enum { AUR_ATTENTION_THREADS = 128, AUR_ATTENTION_WARPS = AUR_ATTENTION_THREADS / 32 };
 
-template <int D> AUR_DEVICE constexpr int aur_attention_pitch()
+template <int D> AUR_ON_DEVICE constexpr int aur_attention_pitch()
 {
 	return D + 8;
 }
 
 /* Rows that do not lie on sixteen bytes, number by number. */
 template <int D>
-AUR_DEVICE void aur_attention_fill_slowly(
+AUR_ON_DEVICE void aur_attention_fill_slowly(
 	__nv_bfloat16 *to, const __nv_bfloat16 *from, int64_t pitch, int rows, int filled, int size)
 {
 	for (int i = static_cast<int>(threadIdx.x); i < rows * D; i += AUR_ATTENTION_THREADS) {
@@ -28,7 +28,7 @@ AUR_DEVICE void aur_attention_fill_slowly(
 
 /* Begins to fill a tile of ROWS rows from the first `filled` rows of `from`; zeros beyond them and beyond `size`. */
 template <int D, int ROWS>
-AUR_DEVICE void aur_attention_fill(
+AUR_ON_DEVICE void aur_attention_fill(
 	__nv_bfloat16 *to, const __nv_bfloat16 *from, int64_t pitch, int filled, int size, int wide)
 {
 	if (!wide) {
@@ -49,7 +49,7 @@ AUR_DEVICE void aur_attention_fill(
 
 /* Rows of a head, as far as there are, from `first` on. */
 template <int D, int ROWS>
-AUR_DEVICE void aur_attention_fill_rows(const aur_attention_call &call, const aur_attention_place &place,
+AUR_ON_DEVICE void aur_attention_fill_rows(const aur_attention_call &call, const aur_attention_place &place,
 	const aur_attention_rows &rows, int first, int end, __nv_bfloat16 *to)
 {
 	aur_attention_fill<D, ROWS>(
@@ -58,7 +58,7 @@ AUR_DEVICE void aur_attention_fill_rows(const aur_attention_call &call, const au
 
 /* Operands of TILES times 16 rows, over all of D. */
 template <int D, int TILES>
-AUR_DEVICE void aur_attention_operands(aur_mma_a (&a)[TILES][D / 16], const __nv_bfloat16 *rows)
+AUR_ON_DEVICE void aur_attention_operands(aur_mma_a (&a)[TILES][D / 16], const __nv_bfloat16 *rows)
 {
 	constexpr int pitch = aur_attention_pitch<D>();
 	AUR_UNROLL
@@ -71,7 +71,7 @@ AUR_DEVICE void aur_attention_operands(aur_mma_a (&a)[TILES][D / 16], const __nv
 
 /* s = a rows^T, for N times 8 rows of shared memory. */
 template <int D, int TILES, int N>
-AUR_DEVICE void aur_attention_scores(
+AUR_ON_DEVICE void aur_attention_scores(
 	aur_mma_c (&s)[TILES][N], const aur_mma_a (&a)[TILES][D / 16], const __nv_bfloat16 *rows)
 {
 	constexpr int pitch = aur_attention_pitch<D>();
@@ -97,7 +97,7 @@ AUR_DEVICE void aur_attention_scores(
 
 /* s = a_rows rows^T, for 16 rows of a_rows, where there are no registers to hold them as operands. */
 template <int D, int N>
-AUR_DEVICE void aur_attention_scores_of_rows(
+AUR_ON_DEVICE void aur_attention_scores_of_rows(
 	aur_mma_c (&s)[1][N], const __nv_bfloat16 *a_rows, const __nv_bfloat16 *rows)
 {
 	constexpr int pitch = aur_attention_pitch<D>();
@@ -118,7 +118,7 @@ AUR_DEVICE void aur_attention_scores_of_rows(
 
 /* y += p rows, for K times 16 rows of shared memory. */
 template <int D, int TILES, int K>
-AUR_DEVICE void aur_attention_gather(
+AUR_ON_DEVICE void aur_attention_gather(
 	aur_mma_c (&y)[TILES][D / 8], const aur_mma_a (&p)[TILES][K], const __nv_bfloat16 *rows)
 {
 	constexpr int pitch = aur_attention_pitch<D>();
@@ -138,7 +138,7 @@ AUR_DEVICE void aur_attention_gather(
 
 /* What products leave as sums is narrowed to operands of the next. */
 template <int TILES, int N>
-AUR_DEVICE void aur_attention_narrow(aur_mma_a (&p)[TILES][N / 2], const aur_mma_c (&s)[TILES][N])
+AUR_ON_DEVICE void aur_attention_narrow(aur_mma_a (&p)[TILES][N / 2], const aur_mma_c (&s)[TILES][N])
 {
 	AUR_UNROLL
 	for (int m = 0; m < TILES; m++) {
@@ -151,7 +151,7 @@ AUR_DEVICE void aur_attention_narrow(aur_mma_a (&p)[TILES][N / 2], const aur_mma
 /* 16 rows of a warp's sums times factor[0] (rows 0 to 7) or factor[1], into its own rows of a tile that it alone uses
  * by now, and from there to `to` by whole sixteen bytes: the first `filled` rows, `size` numbers of each. */
 template <int D>
-AUR_DEVICE void aur_attention_store(const aur_mma_c (&y)[D / 8], const float (&factor)[2], __nv_bfloat16 *tile,
+AUR_ON_DEVICE void aur_attention_store(const aur_mma_c (&y)[D / 8], const float (&factor)[2], __nv_bfloat16 *tile,
 	__nv_bfloat16 *to, int64_t pitch, int filled, int size, int wide)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);

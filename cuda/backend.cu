@@ -15,8 +15,6 @@ extern "C" {
 
 /* Opening and closing, and the table. */
 
-enum { LEAST_CAPABILITY = 80 };
-
 static int place_asked;
 
 static void use_device(int place)
@@ -29,15 +27,15 @@ static aur_status fail_without_driver(void)
 	int driver = 0;
 	(void)cudaDriverGetVersion(&driver);
 	if (driver == 0)
-		return aur_fail(AUR_DEVICE_FAILED,
-			"cuda: this machine has no NVIDIA driver; install one, or train with system.backend: cpu");
-	return aur_fail(AUR_DEVICE_FAILED,
+		return aur_fail(
+			AUR_DEVICE, "cuda: this machine has no NVIDIA driver; install one, or train with system.backend: cpu");
+	return aur_fail(AUR_DEVICE,
 		"cuda: the NVIDIA driver is for CUDA %d.%d and this program needs CUDA %d; install a newer driver, or train "
 		"with system.backend: cpu",
 		driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000);
 }
 
-static aur_status count_devices(int *count)
+aur_status aur_cuda_count_devices(int *count)
 {
 	const cudaError_t error = cudaGetDeviceCount(count);
 	if (error == cudaErrorInsufficientDriver) {
@@ -50,7 +48,7 @@ static aur_status count_devices(int *count)
 		return AUR_OK;
 	(void)cudaGetLastError();
 	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
-	return aur_fail(AUR_DEVICE_FAILED,
+	return aur_fail(AUR_DEVICE,
 		"cuda: no NVIDIA GPU is visible%s%s; look at nvidia-smi, or train with "
 		"system.backend: cpu",
 		visible ? ", CUDA_VISIBLE_DEVICES=" : "", visible ? visible : "");
@@ -72,13 +70,14 @@ static aur_status choose_device(struct aur_cuda *cuda)
 {
 	struct cudaDeviceProp properties;
 	int count = 0;
-	AUR_TRY(count_devices(&count));
+	AUR_TRY(aur_cuda_count_devices(&count));
+	cuda->base.devices = count;
 	cuda->device = place_asked % count;
 	AUR_TRY(aur_cuda_check(cudaGetDeviceProperties(&properties, cuda->device), "cudaGetDeviceProperties"));
 	cuda->capability = 10 * properties.major + properties.minor;
 	cuda->multiprocessors = properties.multiProcessorCount;
-	if (cuda->capability < LEAST_CAPABILITY)
-		return aur_fail(AUR_DEVICE_FAILED,
+	if (cuda->capability < AUR_LEAST_CAPABILITY)
+		return aur_fail(AUR_DEVICE,
 			"cuda: GPU %d, %s, has compute capability %d.%d, too old for this program, which needs 8.0; choose another "
 			"by CUDA_VISIBLE_DEVICES, or train with system.backend: cpu",
 			cuda->device, properties.name, properties.major, properties.minor);
@@ -135,6 +134,7 @@ static constexpr struct aur_backend_ops table_of_operations()
 	table.copy = aur_cuda_copy;
 	table.zero = aur_cuda_zero;
 	table.synchronise = aur_cuda_synchronise;
+	table.room = aur_cuda_room;
 	table.reserve = aur_cuda_reserve;
 	table.close = close_cuda;
 	table.embedding_forward = aur_embedding_forward_cuda;
@@ -178,6 +178,8 @@ static aur_status open_cuda(struct aur_backend **backend)
 	cuda->base.ops = &operations;
 	cuda->base.streams = &aur_cuda_streams;
 	cuda->base.choices = &aur_cuda_choices;
+	cuda->base.graphs = aur_cuda_graphs();
+	cuda->base.marks = aur_cuda_marks();
 	cuda->base.name = "cuda";
 	cuda->base.fast_bf16 = 1;
 	cuda->base.fast_tf32 = 1;
@@ -198,6 +200,7 @@ static constexpr struct aur_backend_factory factory()
 	made.name = "cuda";
 	made.open = open_cuda;
 	made.use_device = use_device;
+	made.survey = aur_cuda_survey;
 	return made;
 }
 

@@ -9,27 +9,17 @@ namespace
 
 enum { THREADS = 256, BLOCK = THREADS * AUR_VECTOR };
 
-/* As core/dtype.h's aur_bf16_from_f32: the device's own rounding makes one NaN of all, here it keeps sign and upper
- * digits. */
-AUR_DEVICE uint32_t upper_half(float x)
-{
-	const uint32_t bits = aur_bits_of_float(x);
-	if ((bits & 0x7fffffffu) > 0x7f800000u)
-		return bits >> 16 | 0x40u;
-	return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-}
-
-template <bool WIDE> AUR_DEVICE void convert(const float *x, __nv_bfloat16 *y, int64_t n)
+template <bool WIDE> AUR_ON_DEVICE void convert(const float *x, __nv_bfloat16 *y, int64_t n)
 {
 	float v[AUR_VECTOR];
 	aur_load8<WIDE>(x, n, v);
 	aur_eight<__nv_bfloat16> eight;
 	for (int j = 0; j < AUR_VECTOR / 2; j++)
-		eight.word[j] = upper_half(v[2 * j]) | upper_half(v[2 * j + 1]) << 16;
+		eight.word[j] = aur_bf16_bits(v[2 * j]) | aur_bf16_bits(v[2 * j + 1]) << 16;
 	aur_write8<WIDE>(y, n, eight);
 }
 
-template <bool WIDE> AUR_DEVICE void convert(const __nv_bfloat16 *x, float *y, int64_t n)
+template <bool WIDE> AUR_ON_DEVICE void convert(const __nv_bfloat16 *x, float *y, int64_t n)
 {
 	float v[AUR_VECTOR];
 	aur_load8<WIDE>(x, n, v);

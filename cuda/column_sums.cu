@@ -39,7 +39,7 @@ int64_t parts_of(int64_t rows, int64_t columns)
 
 /* Adds rows begin, begin + WARPS, ... of eight columns. */
 template <bool WIDE, class T>
-AUR_DEVICE void add_rows(const T *x, int64_t begin, int64_t end, int64_t pitch, int64_t n, float (&sum)[AUR_VECTOR])
+AUR_ON_DEVICE void add_rows(const T *x, int64_t begin, int64_t end, int64_t pitch, int64_t n, float (&sum)[AUR_VECTOR])
 {
 	for (int64_t row = begin; row < end; row += AHEAD * WARPS) {
 		aur_eight<T> eight[AHEAD];

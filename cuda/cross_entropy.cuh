@@ -33,13 +33,13 @@ static inline unsigned aur_softmax_threads(int64_t columns)
 }
 
 /* What exponents are taken from: no difference of two infinities where a row so far is minus infinity alone. */
-AUR_DEVICE float aur_softmax_from(float max)
+AUR_ON_DEVICE float aur_softmax_from(float max)
 {
 	return max > -INFINITY ? max : 0.0f;
 }
 
 /* Eight more columns of a running softmax. */
-AUR_DEVICE void aur_soften8(const float (&x)[AUR_VECTOR], float *max, float *sum)
+AUR_ON_DEVICE void aur_soften8(const float (&x)[AUR_VECTOR], float *max, float *sum)
 {
 	float larger = *max;
 	for (int i = 0; i < AUR_VECTOR; i++)
@@ -55,7 +55,7 @@ AUR_DEVICE void aur_soften8(const float (&x)[AUR_VECTOR], float *max, float *sum
 	*sum += ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));
 }
 
-AUR_DEVICE double aur_softmax_total(float sum, struct aur_softmax_shared *shared)
+AUR_ON_DEVICE double aur_softmax_total(float sum, struct aur_softmax_shared *shared)
 {
 	sum = aur_warp_sum(sum);
 	if (threadIdx.x % AUR_LANES == 0)
@@ -72,7 +72,7 @@ AUR_DEVICE double aur_softmax_total(float sum, struct aur_softmax_shared *shared
 }
 
 /* x [columns] fp32; blockDim.x a multiple of 32; `wide`: it begins at a multiple of 16 bytes. */
-AUR_DEVICE struct aur_softmax aur_softmax_of(
+AUR_ON_DEVICE struct aur_softmax aur_softmax_of(
 	const float *x, int64_t columns, bool wide, struct aur_softmax_shared *shared)
 {
 	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
@@ -93,7 +93,7 @@ AUR_DEVICE struct aur_softmax aur_softmax_of(
 }
 
 /* -log softmax(x)[target], `chosen` being x[target]. For one thread. */
-AUR_DEVICE double aur_cross_entropy_of(const struct aur_softmax &softmax, float chosen)
+AUR_ON_DEVICE double aur_cross_entropy_of(const struct aur_softmax &softmax, float chosen)
 {
 	return log(softmax.sum) + (static_cast<double>(softmax.max) - static_cast<double>(chosen));
 }
@@ -105,7 +105,7 @@ struct aur_softmax_gradient {
 	int64_t target;
 };
 
-AUR_DEVICE struct aur_softmax_gradient aur_softmax_gradient_of(
+AUR_ON_DEVICE struct aur_softmax_gradient aur_softmax_gradient_of(
 	const struct aur_softmax &softmax, double loss, int64_t target, float scale)
 {
 	struct aur_softmax_gradient gradient;
@@ -117,7 +117,7 @@ AUR_DEVICE struct aur_softmax_gradient aur_softmax_gradient_of(
 }
 
 /* The gradient of column j, whose logit is x. */
-AUR_DEVICE float aur_softmax_gradient_at(const struct aur_softmax_gradient &gradient, float x, int64_t j)
+AUR_ON_DEVICE float aur_softmax_gradient_at(const struct aur_softmax_gradient &gradient, float x, int64_t j)
 {
 	return j == gradient.target ? gradient.at_target : expf(x - gradient.from) * gradient.factor;
 }

@@ -42,7 +42,8 @@ struct aur_dropout_sequence {
 };
 
 /* `sequence` is the number in the micro-batch; mask.state is not NULL. */
-AUR_DEVICE aur_dropout_sequence aur_dropout_sequence_of(const aur_dropout_mask &mask, uint32_t head, int64_t sequence)
+AUR_ON_DEVICE aur_dropout_sequence aur_dropout_sequence_of(
+	const aur_dropout_mask &mask, uint32_t head, int64_t sequence)
 {
 	aur_dropout_sequence s;
 	s.seed = mask.state->seed;
@@ -54,20 +55,20 @@ AUR_DEVICE aur_dropout_sequence aur_dropout_sequence_of(const aur_dropout_mask &
 }
 
 /* Half-word `column` % 8 of a draw; `column` a constant where the loop is unrolled. */
-AUR_DEVICE uint32_t aur_dropout_half(const uint4 &words, int column)
+AUR_ON_DEVICE uint32_t aur_dropout_half(const uint4 &words, int column)
 {
 	const uint32_t word = column < 4 ? (column < 2 ? words.x : words.y) : (column < 6 ? words.z : words.w);
 	return column % 2 ? word >> 16 : word & 0xffffu;
 }
 
-AUR_DEVICE uint4 aur_dropout_words(const aur_dropout_sequence &s, uint32_t element)
+AUR_ON_DEVICE uint4 aur_dropout_words(const aur_dropout_sequence &s, uint32_t element)
 {
 	return aur_philox_words(s.seed, element, s.stream, s.sample);
 }
 
 /* What the eight columns of a draw are multiplied with: 0, or the scale. Multiplied, not selected: a NaN that is
  * dropped must still show. */
-AUR_DEVICE void aur_dropout_factors(const aur_dropout_sequence &s, uint32_t element, float (&factor)[8])
+AUR_ON_DEVICE void aur_dropout_factors(const aur_dropout_sequence &s, uint32_t element, float (&factor)[8])
 {
 	const uint4 words = aur_dropout_words(s, element);
 	for (int i = 0; i < 8; i++)
@@ -77,7 +78,7 @@ AUR_DEVICE void aur_dropout_factors(const aur_dropout_sequence &s, uint32_t elem
 /* Multiplies columns `column` to `column` + 7 of row `row` of an activation [*, columns] with their mask; row n belongs
  * to position n % positions of sequence n / positions. Divided in 32 bits where that is enough: the difference is a
  * hundred instructions, and there are twenty multiplications in all. Without dropout x stays. */
-AUR_DEVICE void aur_dropout_apply(
+AUR_ON_DEVICE void aur_dropout_apply(
 	const aur_dropout_mask &mask, int64_t row, int64_t positions, int64_t column, int64_t columns, float (&x)[8])
 {
 	if (!mask.state)

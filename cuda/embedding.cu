@@ -23,12 +23,12 @@ namespace
 
 enum { THREADS = 128, WARPS = THREADS / AUR_LANES, STRIP = AUR_LANES * AUR_VECTOR, TILE = 64, AHEAD = 4 };
 
-AUR_DEVICE int64_t warp_number()
+AUR_ON_DEVICE int64_t warp_number()
 {
 	return blockIdx.x * static_cast<int64_t>(WARPS) + threadIdx.x / AUR_LANES;
 }
 
-AUR_DEVICE int64_t warps_of_grid()
+AUR_ON_DEVICE int64_t warps_of_grid()
 {
 	return gridDim.x * static_cast<int64_t>(WARPS);
 }
@@ -43,7 +43,7 @@ template <class T> struct forward_arguments {
 	aur_dropout_mask mask;
 };
 
-template <bool WIDE, class T> AUR_DEVICE void embed_row(const forward_arguments<T> &f, int64_t row, int32_t token)
+template <bool WIDE, class T> AUR_ON_DEVICE void embed_row(const forward_arguments<T> &f, int64_t row, int32_t token)
 {
 	const T *word = f.wte + token * f.columns;
 	const T *place = f.wpe + (f.first_position + row % f.positions) * f.columns;
@@ -65,7 +65,7 @@ template <bool WIDE, class T> AUR_KERNEL(THREADS) embed(const forward_arguments<
 		if (token >= 0 && token < f.vocabulary)
 			embed_row<WIDE>(f, row, token);
 		else
-			*f.fault = AUR_FAULT_TOKEN;
+			*f.fault = AUR_FAULT_EMBEDDING_TOKEN;
 	}
 }
 
@@ -103,7 +103,7 @@ template <class T> struct backward_arguments {
 
 /* Eight columns of row `row` of d_out under its mask, added to sum. */
 template <class T>
-AUR_DEVICE void add_row(
+AUR_ON_DEVICE void add_row(
 	const backward_arguments<T> &f, const aur_eight<T> &eight, int64_t row, int64_t column, float (&sum)[AUR_VECTOR])
 {
 	float x[AUR_VECTOR];
@@ -113,7 +113,7 @@ AUR_DEVICE void add_row(
 		sum[j] += x[j];
 }
 
-template <bool WIDE> AUR_DEVICE void add_to(float *to, int64_t n, const float (&sum)[AUR_VECTOR])
+template <bool WIDE> AUR_ON_DEVICE void add_to(float *to, int64_t n, const float (&sum)[AUR_VECTOR])
 {
 	float x[AUR_VECTOR];
 	aur_load8<WIDE>(to, n, x);
@@ -153,7 +153,7 @@ struct tile {
 	bool from_before, to_after;
 };
 
-AUR_DEVICE tile tile_of(const aur_token_groups &g, int64_t number)
+AUR_ON_DEVICE tile tile_of(const aur_token_groups &g, int64_t number)
 {
 	tile t;
 	t.number = number;
@@ -166,7 +166,7 @@ AUR_DEVICE tile tile_of(const aur_token_groups &g, int64_t number)
 
 /* Puts the sum of the group [begin, end) of a tile where it belongs, and begins the next one. */
 template <bool WIDE, class T>
-AUR_DEVICE void end_group(
+AUR_ON_DEVICE void end_group(
 	const backward_arguments<T> &f, const tile &t, int64_t begin, int64_t end, int64_t column, float (&sum)[AUR_VECTOR])
 {
 	const int64_t n = f.columns - column, partial = t.number * f.columns + column;
@@ -183,7 +183,7 @@ AUR_DEVICE void end_group(
 
 /* Adds the row at place i of the sorted list to its group, which began at `begin`. */
 template <bool WIDE, class T>
-AUR_DEVICE void add_position(const backward_arguments<T> &f, const tile &t, int64_t i, const aur_eight<T> &eight,
+AUR_ON_DEVICE void add_position(const backward_arguments<T> &f, const tile &t, int64_t i, const aur_eight<T> &eight,
 	int64_t column, int64_t &begin, float (&sum)[AUR_VECTOR])
 {
 	if (f.groups.token[i] != f.groups.token[begin]) {
@@ -193,7 +193,7 @@ AUR_DEVICE void add_position(const backward_arguments<T> &f, const tile &t, int6
 	add_row(f, eight, f.groups.position[i], column, sum);
 }
 
-template <bool WIDE, class T> AUR_DEVICE void add_tile(const backward_arguments<T> &f, const tile &t, int64_t column)
+template <bool WIDE, class T> AUR_ON_DEVICE void add_tile(const backward_arguments<T> &f, const tile &t, int64_t column)
 {
 	int64_t begin = t.begin;
 	float sum[AUR_VECTOR] = {};
@@ -222,7 +222,8 @@ template <bool WIDE, class T> AUR_KERNEL(THREADS) add_words(const backward_argum
 }
 
 /* The group that begins in a tile and goes on: its tail there, then the heads up to the tile in which it ends. */
-template <bool WIDE, class T> AUR_DEVICE void add_heads(const backward_arguments<T> &f, const tile &t, int64_t column)
+template <bool WIDE, class T>
+AUR_ON_DEVICE void add_heads(const backward_arguments<T> &f, const tile &t, int64_t column)
 {
 	const int32_t token = f.groups.token[t.end - 1];
 	const bool begins_here = !t.from_before || f.groups.token[t.begin] != token;
@@ -296,8 +297,8 @@ template <class T> aur_status backward(struct aur_cuda *cuda, const struct aur_e
 	AUR_TRY(aur_cuda_check_scratch(cuda, backward_name, scratch_bytes(f.rows, f.columns)));
 	f.head = reinterpret_cast<float *>(cuda->scratch + groups_bytes(f.rows));
 	f.tail = reinterpret_cast<float *>(cuda->scratch + groups_bytes(f.rows) + sums_bytes(f.rows, f.columns));
-	AUR_TRY(aur_cuda_group_tokens(cuda, backward_name, static_cast<const int32_t *>(op->tokens.data), f.rows,
-		f.vocabulary, cuda->scratch, &f.groups));
+	AUR_TRY(aur_cuda_group_tokens(cuda, backward_name, AUR_FAULT_EMBEDDING_BACKWARD_TOKEN,
+		static_cast<const int32_t *>(op->tokens.data), f.rows, f.vocabulary, cuda->scratch, &f.groups));
 	if (f.columns % AUR_VECTOR == 0 && aur_all_aligned(f.d_out, f.d_wte, f.d_wpe))
 		return launch<true>(cuda, f);
 	return launch<false>(cuda, f);

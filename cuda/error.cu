@@ -20,7 +20,7 @@ aur_status aur_cuda_check(cudaError_t error, const char *who)
 		return AUR_OK;
 	/* Reported here, it must not be what a later launch finds. */
 	(void)cudaGetLastError();
-	return aur_fail(error == cudaErrorMemoryAllocation ? AUR_MEMORY : AUR_DEVICE_FAILED, "%s: %s (%s)%s", who,
+	return aur_fail(error == cudaErrorMemoryAllocation ? AUR_MEMORY : AUR_DEVICE, "%s: %s (%s)%s", who,
 		cudaGetErrorString(error), cudaGetErrorName(error), advice_for(error));
 }
 
@@ -28,6 +28,6 @@ aur_status aur_cublas_check(cublasStatus_t status, const char *who)
 {
 	if (status == CUBLAS_STATUS_SUCCESS)
 		return AUR_OK;
-	return aur_fail(status == CUBLAS_STATUS_ALLOC_FAILED ? AUR_MEMORY : AUR_DEVICE_FAILED, "%s: cuBLASLt: %s", who,
+	return aur_fail(status == CUBLAS_STATUS_ALLOC_FAILED ? AUR_MEMORY : AUR_DEVICE, "%s: cuBLASLt: %s", who,
 		cublasLtGetStatusString(status));
 }

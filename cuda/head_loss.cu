@@ -15,7 +15,7 @@ enum { CHUNK_LOGITS = 13 << 24, ROW_UNIT = 256 };
 #endif
 
 /* Rows of logits begin at multiples of 256 bytes, and of 128 as bf16: products ask for it, whatever the vocabulary. */
-enum { PITCH_UNIT = 64, SUM_THREADS = 256 };
+enum { PITCH_UNIT = 64 };
 
 static int64_t round_up(int64_t n, int64_t unit)
 {
@@ -60,14 +60,14 @@ size_t aur_head_loss_scratch_cuda(const struct aur_backend_limits *limits)
 }
 
 /* Eight columns of a row, if it has some there; what lies beyond the last column is in the row's padding. */
-AUR_DEVICE void load_piece(const float *row, int64_t j, int64_t columns, float (&x)[AUR_VECTOR])
+AUR_ON_DEVICE void load_piece(const float *row, int64_t j, int64_t columns, float (&x)[AUR_VECTOR])
 {
 	if (j < columns)
 		aur_load8(row + j, x);
 }
 
 template <class G>
-AUR_DEVICE void store_piece(
+AUR_ON_DEVICE void store_piece(
 	G *row, int64_t j, int64_t columns, const struct aur_softmax_gradient &gradient, const float (&x)[AUR_VECTOR])
 {
 	float g[AUR_VECTOR];
@@ -81,7 +81,7 @@ AUR_DEVICE void store_piece(
  * have read a piece before any writes it, since a bf16 gradient covers logits of the same piece (the first) or of
  * earlier ones; the next piece, which no one writes yet, is already on its way then. */
 template <class G>
-AUR_DEVICE void write_gradient(float *row, int64_t columns, const struct aur_softmax_gradient gradient)
+AUR_ON_DEVICE void write_gradient(float *row, int64_t columns, const struct aur_softmax_gradient gradient)
 {
 	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
 	int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x;
@@ -123,32 +123,12 @@ cross_entropy_rows(float *logits, int64_t columns, int64_t pitch, const int32_t 
 		if (GRADIENT)
 			*gradient = aur_softmax_gradient_of(softmax, loss, target, scale);
 		if (!known)
-			*fault = AUR_FAULT_TARGET;
+			*fault = AUR_FAULT_HEAD_TARGET;
 	}
 	if (!GRADIENT)
 		return;
 	__syncthreads();
 	write_gradient<G>(row, columns, *gradient);
-}
-
-/* loss[b] = sum over t, ascending, of row_loss[b, t]. One block a sequence: all threads fetch, one adds, so that the
- * order is that of the positions. 8 bytes read a row; some 20 us for 1024 positions, once a micro-step. */
-AUR_KERNEL(SUM_THREADS) sum_sequences(const double *row_loss, int64_t positions, double *loss)
-{
-	AUR_SHARED(double, piece, SUM_THREADS);
-	const double *rows = row_loss + static_cast<int64_t>(blockIdx.x) * positions;
-	double sum = 0.0;
-	for (int64_t first = 0; first < positions; first += SUM_THREADS) {
-		const int64_t left = positions - first;
-		if (threadIdx.x < left)
-			piece[threadIdx.x] = rows[first + threadIdx.x];
-		__syncthreads();
-		for (int t = 0; threadIdx.x == 0 && t < SUM_THREADS && t < left; t++)
-			sum += piece[t];
-		__syncthreads();
-	}
-	if (threadIdx.x == 0)
-		loss[blockIdx.x] = sum;
 }
 
 /* Rows [begin, begin + rows) of the batch, and their scratch memory. */
@@ -283,6 +263,6 @@ aur_status aur_head_loss_cuda(struct aur_backend *backend, const struct aur_head
 	const struct layout layout = layout_of(aur_rows(&op->x), aur_rows(&op->w));
 	AUR_TRY(aur_cuda_check_scratch(cuda, who, layout.bytes));
 	AUR_TRY(run_chunks(cuda, op, &layout));
-	return AUR_LAUNCH(who, (sum_sequences), static_cast<unsigned>(op->targets.shape[0]), SUM_THREADS, 0, cuda->stream,
-		reinterpret_cast<const double *>(cuda->scratch), op->targets.shape[1], static_cast<double *>(op->loss.data));
+	return aur_cuda_sum_sequences(cuda, who, reinterpret_cast<const double *>(cuda->scratch), op->targets.shape[0],
+		op->targets.shape[1], static_cast<double *>(op->loss.data));
 }

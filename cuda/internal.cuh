@@ -8,9 +8,6 @@ extern "C" {
 #include "backend/check.h"
 }
 
-/* The status AUR_DEVICE, whose name is launch.cuh's word for functions of the device from here on. */
-static constexpr aur_status AUR_DEVICE_FAILED = AUR_DEVICE;
-
 #include "launch.cuh"
 
 #include <cublasLt.h>
@@ -19,6 +16,9 @@ static constexpr aur_status AUR_DEVICE_FAILED = AUR_DEVICE;
 
 /* What cuBLASLt may use of its own, a constant: bits depend on it. */
 enum { AUR_CUBLAS_WORKSPACE = 32 << 20 };
+
+/* Compute capability 8.0: bf16 in tensor cores. */
+enum { AUR_LEAST_CAPABILITY = 80 };
 
 struct aur_cuda_products; /* product.cu: descriptors and algorithms by shape */
 struct aur_cuda_staging;  /* memory.cuh: pinned memory */
@@ -43,14 +43,35 @@ struct aur_cuda {
 	int cudnn_serves; /* 1: its attention gave what the own kernels give, and computes the shape of `limits` */
 };
 
-/* What a kernel can find wrong with numbers that the host has not seen. A kernel that finds it writes the code to
- * `fault` and goes on without touching wild memory; synchronise() then fails with AUR_INPUT. */
-enum aur_cuda_fault { AUR_FAULT_NONE, AUR_FAULT_TOKEN, AUR_FAULT_TARGET };
+/* What a kernel can find wrong with numbers that the host has not seen: X(name, text). A kernel that finds it writes
+ * the code to `fault` and goes on without touching wild memory; synchronise() then fails with AUR_INPUT and the text.
+ */
+#define AUR_FAULT_TABLE(X)                                                                                             \
+	X(AUR_FAULT_NONE, "")                                                                                              \
+	X(AUR_FAULT_EMBEDDING_TOKEN, "embedding_forward: a token")                                                         \
+	X(AUR_FAULT_EMBEDDING_BACKWARD_TOKEN, "embedding_backward: a token")                                               \
+	X(AUR_FAULT_TABLE_TOKEN, "table_loss: a token")                                                                    \
+	X(AUR_FAULT_TABLE_TARGET, "table_loss: a target")                                                                  \
+	X(AUR_FAULT_HEAD_TARGET, "head_loss: a target")
+
+#define AUR_FAULT_MEMBER(name, text) name,
+enum aur_cuda_fault { AUR_FAULT_TABLE(AUR_FAULT_MEMBER) AUR_FAULT_COUNT };
+#undef AUR_FAULT_MEMBER
 
 static inline struct aur_cuda *aur_cuda_of(struct aur_backend *backend)
 {
 	return reinterpret_cast<struct aur_cuda *>(backend);
 }
+
+/* backend.cu: how many devices there are, at least one; AUR_ON_DEVICE with what is wrong else. */
+aur_status aur_cuda_count_devices(int *count);
+
+/* graph.cu, marks.cu: what `graphs` and `marks` are; NULL with AURELIUS_GRAPHS=off, and without NVTX's headers. */
+const struct aur_backend_graphs *aur_cuda_graphs(void);
+const struct aur_backend_marks *aur_cuda_marks(void);
+
+/* survey.cu */
+void aur_cuda_survey(struct aur_survey *survey);
 
 /* streams.cu: what `streams` of the backend is. */
 extern const struct aur_backend_streams aur_cuda_streams;
@@ -59,7 +80,7 @@ extern const struct aur_backend_streams aur_cuda_streams;
 extern const struct aur_backend_choices aur_cuda_choices;
 
 /* error.cu: AUR_OK, or the device's error with CUDA's own text, `who: ...`; AUR_MEMORY when memory ran out, else
- * AUR_DEVICE. */
+ * AUR_ON_DEVICE. */
 aur_status aur_cuda_check(cudaError_t error, const char *who);
 aur_status aur_cublas_check(cublasStatus_t status, const char *who);
 
@@ -117,6 +138,10 @@ size_t aur_cuda_product_scratch(int64_t m, int64_t n);
 aur_status aur_cuda_multiply(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);
 aur_status aur_cuda_products_create(struct aur_cuda *cuda);
 void aur_cuda_products_destroy(struct aur_cuda *cuda);
+
+/* sequence_losses.cu: loss[b] = sum over t, ascending, of row_loss[b * positions + t]; device memory. */
+aur_status aur_cuda_sum_sequences(const struct aur_cuda *cuda, const char *who, const double *row_loss,
+	int64_t sequences, int64_t positions, double *loss);
 
 /* column_sums.cu: sums[j] += sum over rows of x[i * pitch + j], in a fixed order; x fp32 or bf16, device memory.
  * `partial` is scratch of aur_cuda_column_sums_bytes(rows, columns). */

@@ -28,7 +28,7 @@
 
 #define AUR_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define AUR_KERNEL_RESIDENT(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
-#define AUR_DEVICE __device__ __forceinline__
+#define AUR_ON_DEVICE __device__ __forceinline__
 #define AUR_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define AUR_SHARED_DYNAMIC(type, name)                                                                                 \
 	extern __shared__ __align__(128) unsigned char aur_dynamic_shared[];                                               \

@@ -8,7 +8,7 @@
 #include <math.h>
 
 /* 2^x within 2 ulp; results below the smallest normal number are 0. NaN stays NaN. */
-AUR_DEVICE float aur_exp2(float x)
+AUR_ON_DEVICE float aur_exp2(float x)
 {
 #ifdef AURELIUS_EMULATED
 	return x < -126.0f ? 0.0f : exp2f(x);
@@ -20,13 +20,13 @@ AUR_DEVICE float aur_exp2(float x)
 }
 
 /* e^x, within (2 + |x|) ulp. */
-AUR_DEVICE float aur_exp(float x)
+AUR_ON_DEVICE float aur_exp(float x)
 {
 	return aur_exp2(x * 1.44269504f);
 }
 
 /* a / b within 2 ulp, for |b| in [2^-126, 2^126]. */
-AUR_DEVICE float aur_divide(float a, float b)
+AUR_ON_DEVICE float aur_divide(float a, float b)
 {
 #ifdef AURELIUS_EMULATED
 	return a / b;

@@ -26,6 +26,15 @@ void aur_cuda_release(struct aur_backend *, void *memory)
 	(void)cudaGetLastError(); /* nobody is told, so the next launch may not find it */
 }
 
+aur_status aur_cuda_room(struct aur_backend *backend, int64_t *bytes)
+{
+	const size_t held = aur_cuda_of(backend)->scratch_bytes + AUR_CUBLAS_WORKSPACE;
+	size_t available = 0, total = 0;
+	AUR_TRY(aur_cuda_check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo"));
+	*bytes = static_cast<int64_t>(available + held);
+	return AUR_OK;
+}
+
 aur_status aur_cuda_staging_create(struct aur_cuda *cuda)
 {
 	struct aur_cuda_staging *staging = new (std::nothrow) aur_cuda_staging();
@@ -99,12 +108,15 @@ aur_status aur_cuda_zero(struct aur_backend *backend, void *memory, size_t bytes
 	return aur_cuda_check(cudaMemsetAsync(memory, 0, bytes, aur_cuda_of(backend)->stream), "cuda: zero");
 }
 
+#define FAULT_TEXT(name, text) text,
+static const char *const fault_texts[] = {AUR_FAULT_TABLE(FAULT_TEXT)};
+
 static aur_status report_fault(struct aur_cuda *cuda, int32_t fault)
 {
 	AUR_TRY(aur_cuda_check(cudaMemsetAsync(cuda->fault, 0, sizeof fault, cuda->stream), "cuda: synchronise"));
 	AUR_TRY(aur_cuda_check(cudaStreamSynchronize(cuda->stream), "cuda: synchronise"));
-	return aur_fail(
-		AUR_INPUT, "cuda: a %s lies outside of the vocabulary", fault == AUR_FAULT_TARGET ? "target" : "token");
+	const int known = fault > AUR_FAULT_NONE && fault < AUR_FAULT_COUNT;
+	return aur_fail(AUR_INPUT, "cuda: %s lies outside of the vocabulary", known ? fault_texts[fault] : "a number");
 }
 
 aur_status aur_cuda_synchronise(struct aur_backend *backend)

@@ -33,6 +33,9 @@ aur_status aur_cuda_download(struct aur_backend *backend, void *to_host, const v
 aur_status aur_cuda_copy(struct aur_backend *backend, void *to, const void *from, size_t bytes);
 aur_status aur_cuda_zero(struct aur_backend *backend, void *memory, size_t bytes);
 
+/* As ops->room. */
+aur_status aur_cuda_room(struct aur_backend *backend, int64_t *bytes);
+
 /* Waits for the compute stream. What a kernel found wrong meanwhile is AUR_INPUT, told once. */
 aur_status aur_cuda_synchronise(struct aur_backend *backend);
 

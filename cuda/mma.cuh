@@ -6,7 +6,6 @@
  *   aur_mma             c [16,8] fp32 += a [16,16] bf16 times b [16,8] bf16
  *   aur_load_matrices   four 8 x 8 matrices of bf16 from shared memory into a warp's registers
  *   aur_copy_async      4, 8 or 16 bytes from global to shared memory without a detour through registers
- *   aur_exp2            2^x with an error of 2 units in the last place; results below 2^-126 are zero
  *
  * A warp calls the first two with all of its lanes. Register i of a loading lane gets two neighbours of matrix i, whose
  * rows, of 16 bytes, lanes 8i to 8i + 7 name; aur_load_matrices_transposed: two of its transpose. What aur_copy_async
@@ -27,7 +26,7 @@
  * the letter, and sums in the order of the columns of a; the order of the hardware's sums is not documented.
  */
 
-#include "launch.cuh"
+#include "math.cuh"
 
 #include <string.h>
 
@@ -153,21 +152,16 @@ static inline void aur_copy_async_wait(void)
 {
 }
 
-static inline float aur_exp2(float x)
-{
-	return exp2f(x);
-}
-
 #else
 
-AUR_DEVICE void aur_mma(struct aur_mma_c *c, const struct aur_mma_a *a, uint32_t b0, uint32_t b1)
+AUR_ON_DEVICE void aur_mma(struct aur_mma_c *c, const struct aur_mma_a *a, uint32_t b0, uint32_t b1)
 {
 	asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
 		: "+f"(c->v[0]), "+f"(c->v[1]), "+f"(c->v[2]), "+f"(c->v[3])
 		: "r"(a->r[0]), "r"(a->r[1]), "r"(a->r[2]), "r"(a->r[3]), "r"(b0), "r"(b1));
 }
 
-AUR_DEVICE void aur_load_matrices(uint32_t r[4], const __nv_bfloat16 *row)
+AUR_ON_DEVICE void aur_load_matrices(uint32_t r[4], const __nv_bfloat16 *row)
 {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
 				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -175,7 +169,7 @@ AUR_DEVICE void aur_load_matrices(uint32_t r[4], const __nv_bfloat16 *row)
 				 : "memory");
 }
 
-AUR_DEVICE void aur_load_matrices_transposed(uint32_t r[4], const __nv_bfloat16 *row)
+AUR_ON_DEVICE void aur_load_matrices_transposed(uint32_t r[4], const __nv_bfloat16 *row)
 {
 	asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
 				 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -184,7 +178,7 @@ AUR_DEVICE void aur_load_matrices_transposed(uint32_t r[4], const __nv_bfloat16 
 }
 
 /* 16 bytes go past the first-level cache, which would gain nothing from them; 4 and 8 have to go through it. */
-template <int BYTES> AUR_DEVICE void aur_copy_async(void *shared, const void *global, int valid)
+template <int BYTES> AUR_ON_DEVICE void aur_copy_async(void *shared, const void *global, int valid)
 {
 	const uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 	const int bytes = valid ? BYTES : 0;
@@ -195,27 +189,20 @@ template <int BYTES> AUR_DEVICE void aur_copy_async(void *shared, const void *gl
 					 : "memory");
 }
 
-AUR_DEVICE void aur_copy_async_commit(void)
+AUR_ON_DEVICE void aur_copy_async_commit(void)
 {
 	asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-AUR_DEVICE void aur_copy_async_wait(void)
+AUR_ON_DEVICE void aur_copy_async_wait(void)
 {
 	asm volatile("cp.async.wait_all;" ::: "memory");
-}
-
-AUR_DEVICE float aur_exp2(float x)
-{
-	float y;
-	asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-	return y;
 }
 
 #endif
 
 /* Two numbers as a register of a or b. */
-AUR_DEVICE uint32_t aur_mma_narrow(float low, float high)
+AUR_ON_DEVICE uint32_t aur_mma_narrow(float low, float high)
 {
 	const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
 	uint32_t bits;
@@ -224,7 +211,7 @@ AUR_DEVICE uint32_t aur_mma_narrow(float low, float high)
 }
 
 /* Two c side by side as an a. */
-AUR_DEVICE struct aur_mma_a aur_mma_a_of(const struct aur_mma_c *left, const struct aur_mma_c *right)
+AUR_ON_DEVICE struct aur_mma_a aur_mma_a_of(const struct aur_mma_c *left, const struct aur_mma_c *right)
 {
 	const struct aur_mma_a a = {{aur_mma_narrow(left->v[0], left->v[1]), aur_mma_narrow(left->v[2], left->v[3]),
 		aur_mma_narrow(right->v[0], right->v[1]), aur_mma_narrow(right->v[2], right->v[3])}};
@@ -233,7 +220,7 @@ AUR_DEVICE struct aur_mma_a aur_mma_a_of(const struct aur_mma_c *left, const str
 
 /* An a from 16 rows of shared memory, `pitch` numbers apart: a multiple of 8, and an odd one where no two rows are to
  * meet in a bank. */
-AUR_DEVICE struct aur_mma_a aur_mma_a_at(const __nv_bfloat16 *rows, int pitch)
+AUR_ON_DEVICE struct aur_mma_a aur_mma_a_at(const __nv_bfloat16 *rows, int pitch)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);
 	struct aur_mma_a a;
@@ -242,7 +229,7 @@ AUR_DEVICE struct aur_mma_a aur_mma_a_at(const __nv_bfloat16 *rows, int pitch)
 }
 
 /* Two b, of columns 0..7 and 8..15, from memory that holds b's columns as its rows: [16 columns][pitch]. */
-AUR_DEVICE struct aur_mma_b2 aur_mma_b2_of_rows(const __nv_bfloat16 *rows, int pitch)
+AUR_ON_DEVICE struct aur_mma_b2 aur_mma_b2_of_rows(const __nv_bfloat16 *rows, int pitch)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);
 	struct aur_mma_b2 b;
@@ -251,7 +238,7 @@ AUR_DEVICE struct aur_mma_b2 aur_mma_b2_of_rows(const __nv_bfloat16 *rows, int p
 }
 
 /* The same from memory that holds b as it is: [16 rows][pitch]. */
-AUR_DEVICE struct aur_mma_b2 aur_mma_b2_at(const __nv_bfloat16 *rows, int pitch)
+AUR_ON_DEVICE struct aur_mma_b2 aur_mma_b2_at(const __nv_bfloat16 *rows, int pitch)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);
 	struct aur_mma_b2 b;

@@ -7,7 +7,7 @@
 
 /* Philox 4x32-10 on the device: the words of core/rng.h's aur_philox(seed, element, stream, sample), v[0] to v[3] in
  * x to w. Some 90 integer instructions, 20 of them multiplications; no memory. */
-AUR_DEVICE uint4 aur_philox_words(uint64_t seed, uint32_t element, uint32_t stream, uint64_t sample)
+AUR_ON_DEVICE uint4 aur_philox_words(uint64_t seed, uint32_t element, uint32_t stream, uint64_t sample)
 {
 	const philox4x32_ctr_t counter = {
 		{element, stream, static_cast<uint32_t>(sample), static_cast<uint32_t>(sample >> 32)}};

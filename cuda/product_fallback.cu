@@ -15,7 +15,7 @@ struct own_product {
 /* tile[l][i] = x(first_row + i, first_depth + l), 0 outside. Neighbouring threads follow whichever index is contiguous
  * in memory. */
 template <typename T>
-AUR_DEVICE void load_tile(float (*tile)[TILE + PAD], const T *x, int64_t first_row, int64_t rows, int64_t row_step,
+AUR_ON_DEVICE void load_tile(float (*tile)[TILE + PAD], const T *x, int64_t first_row, int64_t rows, int64_t row_step,
 	int64_t first_depth, int64_t depths, int64_t depth_step)
 {
 	for (int e = threadIdx.x; e < TILE * DEPTH; e += THREADS) {
@@ -26,7 +26,8 @@ AUR_DEVICE void load_tile(float (*tile)[TILE + PAD], const T *x, int64_t first_r
 	}
 }
 
-template <typename C> AUR_DEVICE void store_element(const struct own_product &p, C *c, int64_t i, int64_t j, float sum)
+template <typename C>
+AUR_ON_DEVICE void store_element(const struct own_product &p, C *c, int64_t i, int64_t j, float sum)
 {
 	if (i >= p.m || j >= p.n)
 		return;

@@ -13,7 +13,7 @@ enum { AUR_LANES = 32 };
 
 #define AUR_ALL_LANES 0xffffffffu
 
-template <class T> AUR_DEVICE T aur_warp_sum(T x)
+template <class T> AUR_ON_DEVICE T aur_warp_sum(T x)
 {
 	for (int distance = AUR_LANES / 2; distance > 0; distance /= 2)
 		x += __shfl_xor_sync(AUR_ALL_LANES, x, distance);
@@ -21,12 +21,12 @@ template <class T> AUR_DEVICE T aur_warp_sum(T x)
 }
 
 /* The larger; NaN where either is. fmaxf would lose it. */
-AUR_DEVICE float aur_larger(float a, float b)
+AUR_ON_DEVICE float aur_larger(float a, float b)
 {
 	return a > b || a != a ? a : b;
 }
 
-AUR_DEVICE float aur_warp_max(float x)
+AUR_ON_DEVICE float aur_warp_max(float x)
 {
 	for (int distance = AUR_LANES / 2; distance > 0; distance /= 2)
 		x = aur_larger(x, __shfl_xor_sync(AUR_ALL_LANES, x, distance));
@@ -35,7 +35,7 @@ AUR_DEVICE float aur_warp_max(float x)
 
 /* A block's threads in one dimension: threadIdx.x / 32 is the warp. `shared` has room for one T a warp and may be used
  * anew as soon as the call returns. Two barriers. */
-template <class T> AUR_DEVICE T aur_block_sum(T x, T *shared)
+template <class T> AUR_ON_DEVICE T aur_block_sum(T x, T *shared)
 {
 	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);
 	x = aur_warp_sum(x);
@@ -50,7 +50,7 @@ template <class T> AUR_DEVICE T aur_block_sum(T x, T *shared)
 }
 
 /* N sums at once; `shared` has room for N a warp. A block of one warp needs no barrier. */
-template <int N> AUR_DEVICE void aur_block_sums(float (&x)[N], float *shared)
+template <int N> AUR_ON_DEVICE void aur_block_sums(float (&x)[N], float *shared)
 {
 	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);
 	for (int i = 0; i < N; i++)
@@ -69,7 +69,7 @@ template <int N> AUR_DEVICE void aur_block_sums(float (&x)[N], float *shared)
 	__syncthreads();
 }
 
-AUR_DEVICE float aur_block_max(float x, float *shared)
+AUR_ON_DEVICE float aur_block_max(float x, float *shared)
 {
 	const int warps = static_cast<int>((blockDim.x + AUR_LANES - 1) / AUR_LANES);
 	x = aur_warp_max(x);

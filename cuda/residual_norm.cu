@@ -33,7 +33,7 @@ template <class T> struct arguments {
 
 /* s = a + dropout(b) from what was read of both. */
 template <class T>
-AUR_DEVICE void add_eight(const arguments<T> &f, int64_t row, int64_t column, const aur_eight<T> &a,
+AUR_ON_DEVICE void add_eight(const arguments<T> &f, int64_t row, int64_t column, const aur_eight<T> &a,
 	const aur_eight<T> &b, float (&s)[AUR_VECTOR])
 {
 	float branch[AUR_VECTOR];
@@ -45,7 +45,7 @@ AUR_DEVICE void add_eight(const arguments<T> &f, int64_t row, int64_t column, co
 }
 
 /* Eight numbers of which n count. */
-AUR_DEVICE float sum_of(const float (&s)[AUR_VECTOR], int64_t n)
+AUR_ON_DEVICE float sum_of(const float (&s)[AUR_VECTOR], int64_t n)
 {
 	float sum = 0.0f;
 	for (int j = 0; j < AUR_VECTOR; j++)
@@ -53,7 +53,8 @@ AUR_DEVICE float sum_of(const float (&s)[AUR_VECTOR], int64_t n)
 	return sum;
 }
 
-AUR_DEVICE void add_deviations(const float (&s)[AUR_VECTOR], int64_t n, float rough, float &deviations, float &squares)
+AUR_ON_DEVICE void add_deviations(
+	const float (&s)[AUR_VECTOR], int64_t n, float rough, float &deviations, float &squares)
 {
 	for (int j = 0; j < AUR_VECTOR; j++) {
 		const float d = j < n ? s[j] - rough : 0.0f;
@@ -66,7 +67,7 @@ struct moments {
 	float mean, rstd;
 };
 
-AUR_DEVICE moments moments_of(float rough, float deviations, float squares, int64_t columns, float epsilon)
+AUR_ON_DEVICE moments moments_of(float rough, float deviations, float squares, int64_t columns, float epsilon)
 {
 	const float n = static_cast<float>(columns);
 	const float correction = deviations / n;
@@ -77,8 +78,8 @@ AUR_DEVICE moments moments_of(float rough, float deviations, float squares, int6
 }
 
 template <bool WIDE, class T>
-AUR_DEVICE void write_eight(const arguments<T> &f, int64_t row, int64_t column, int64_t n, const float (&s)[AUR_VECTOR],
-	moments m, const float (&gamma)[AUR_VECTOR], const float (&beta)[AUR_VECTOR])
+AUR_ON_DEVICE void write_eight(const arguments<T> &f, int64_t row, int64_t column, int64_t n,
+	const float (&s)[AUR_VECTOR], moments m, const float (&gamma)[AUR_VECTOR], const float (&beta)[AUR_VECTOR])
 {
 	const int64_t at = row * f.columns + column;
 	float y[AUR_VECTOR];
@@ -89,7 +90,7 @@ AUR_DEVICE void write_eight(const arguments<T> &f, int64_t row, int64_t column, 
 	aur_store8<WIDE>(f.y + at, n, y);
 }
 
-template <class T> AUR_DEVICE void write_moments(const arguments<T> &f, int64_t row, moments m)
+template <class T> AUR_ON_DEVICE void write_moments(const arguments<T> &f, int64_t row, moments m)
 {
 	if (threadIdx.x == 0) {
 		f.mean[row] = m.mean;
@@ -99,8 +100,8 @@ template <class T> AUR_DEVICE void write_moments(const arguments<T> &f, int64_t 
 
 /* ROWS rows from `first` on, of which some may be past the end. */
 template <bool WIDE, int ROWS, class T>
-AUR_DEVICE void normalise_rows(const arguments<T> &f, int64_t first, int64_t column, const float (&gamma)[AUR_VECTOR],
-	const float (&beta)[AUR_VECTOR], float *shared)
+AUR_ON_DEVICE void normalise_rows(const arguments<T> &f, int64_t first, int64_t column,
+	const float (&gamma)[AUR_VECTOR], const float (&beta)[AUR_VECTOR], float *shared)
 {
 	int64_t n[ROWS];
 	aur_eight<T> a[ROWS], b[ROWS];
@@ -142,14 +143,14 @@ template <bool WIDE, class T, int THREADS, int ROWS> AUR_KERNEL(THREADS) forward
 }
 
 template <bool WIDE, class T>
-AUR_DEVICE void read_s(const arguments<T> &f, int64_t row, int64_t column, float (&s)[AUR_VECTOR])
+AUR_ON_DEVICE void read_s(const arguments<T> &f, int64_t row, int64_t column, float (&s)[AUR_VECTOR])
 {
 	const int64_t at = row * f.columns + column, n = f.columns - column;
 	add_eight(f, row, column, aur_read8_if<WIDE>(f.a, at, n), aur_read8<WIDE>(f.b + at, n), s);
 }
 
 /* A row of any width: a and b are read three times, mostly from a cache. s is written last, since it may be a. */
-template <bool WIDE, class T> AUR_DEVICE void normalise_long_row(const arguments<T> &f, int64_t row, float *shared)
+template <bool WIDE, class T> AUR_ON_DEVICE void normalise_long_row(const arguments<T> &f, int64_t row, float *shared)
 {
 	const int64_t step = blockDim.x * AUR_VECTOR, begin = threadIdx.x * AUR_VECTOR;
 	float s[AUR_VECTOR], sum[1] = {}, spread[2] = {};

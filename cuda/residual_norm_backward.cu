@@ -42,7 +42,7 @@ template <class T> struct operands {
 };
 
 template <bool WIDE, class T>
-AUR_DEVICE operands<T> read_operands(const arguments<T> &f, int64_t row, int64_t end, int64_t column)
+AUR_ON_DEVICE operands<T> read_operands(const arguments<T> &f, int64_t row, int64_t end, int64_t column)
 {
 	const int64_t at = row * f.columns + column, n = row < end ? f.columns - column : 0;
 	operands<T> o;
@@ -56,7 +56,7 @@ AUR_DEVICE operands<T> read_operands(const arguments<T> &f, int64_t row, int64_t
 }
 
 template <class T>
-AUR_DEVICE void widen_operands(const operands<T> &o, float (&g)[AUR_VECTOR], float (&xhat)[AUR_VECTOR])
+AUR_ON_DEVICE void widen_operands(const operands<T> &o, float (&g)[AUR_VECTOR], float (&xhat)[AUR_VECTOR])
 {
 	float d_y2[AUR_VECTOR];
 	aur_widen8(o.d_y, g);
@@ -70,7 +70,7 @@ AUR_DEVICE void widen_operands(const operands<T> &o, float (&g)[AUR_VECTOR], flo
 
 /* Adds to the row's sums of g gamma and g gamma xhat. */
 template <class T>
-AUR_DEVICE void add_sums(
+AUR_ON_DEVICE void add_sums(
 	const operands<T> &o, const float (&gamma)[AUR_VECTOR], int64_t n, float &scaled, float &correlated)
 {
 	float g[AUR_VECTOR], xhat[AUR_VECTOR];
@@ -83,7 +83,7 @@ AUR_DEVICE void add_sums(
 
 /* Adds to the columns' sums of g xhat and g. */
 template <class T>
-AUR_DEVICE void add_columns(const operands<T> &o, float (&d_gamma)[AUR_VECTOR], float (&d_beta)[AUR_VECTOR])
+AUR_ON_DEVICE void add_columns(const operands<T> &o, float (&d_gamma)[AUR_VECTOR], float (&d_beta)[AUR_VECTOR])
 {
 	float g[AUR_VECTOR], xhat[AUR_VECTOR];
 	widen_operands(o, g, xhat);
@@ -95,7 +95,7 @@ AUR_DEVICE void add_columns(const operands<T> &o, float (&d_gamma)[AUR_VECTOR], 
 
 /* d_a, and d_b where there is one. */
 template <bool WIDE, class T>
-AUR_DEVICE void write_gradients(const arguments<T> &f, int64_t row, int64_t column, const operands<T> &o,
+AUR_ON_DEVICE void write_gradients(const arguments<T> &f, int64_t row, int64_t column, const operands<T> &o,
 	const float (&gamma)[AUR_VECTOR], float scaled, float correlated)
 {
 	const int64_t at = row * f.columns + column, n = f.columns - column;
@@ -118,7 +118,8 @@ struct columns {
 };
 
 template <bool WIDE, int ROWS, class T>
-AUR_DEVICE void step_rows(const arguments<T> &f, int64_t first, int64_t end, int64_t column, columns &c, float *shared)
+AUR_ON_DEVICE void step_rows(
+	const arguments<T> &f, int64_t first, int64_t end, int64_t column, columns &c, float *shared)
 {
 	operands<T> o[ROWS];
 	float sums[2 * ROWS] = {};
@@ -134,7 +135,7 @@ AUR_DEVICE void step_rows(const arguments<T> &f, int64_t first, int64_t end, int
 }
 
 template <bool WIDE, class T>
-AUR_DEVICE void write_part(const arguments<T> &f, int64_t part, int64_t column, const columns &c)
+AUR_ON_DEVICE void write_part(const arguments<T> &f, int64_t part, int64_t column, const columns &c)
 {
 	float *to = f.partial + part * 2 * f.columns + column;
 	aur_store8<WIDE>(to, f.columns - column, c.d_gamma);

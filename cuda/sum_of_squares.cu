@@ -16,7 +16,7 @@ enum { THREADS = 256, STEP = THREADS * AUR_VECTOR };
 static_assert(AUR_NORM_BLOCK % STEP == 0, "a block is a whole number of steps");
 
 /* One thread's share of a block that begins at x and has n elements. */
-template <bool WIDE> AUR_DEVICE double share_of(const float *x, int64_t n)
+template <bool WIDE> AUR_ON_DEVICE double share_of(const float *x, int64_t n)
 {
 	double sum = 0.0;
 	for (int i = threadIdx.x * AUR_VECTOR; i < AUR_NORM_BLOCK; i += STEP) {

@@ -19,7 +19,7 @@
 namespace
 {
 
-enum { THREADS = 256, COLUMNS = 2048, PIECE = 256 };
+enum { THREADS = 256, COLUMNS = 2048 };
 
 const char who[] = "table_loss";
 
@@ -39,13 +39,13 @@ struct softmax {
 	double sum;
 };
 
-AUR_DEVICE bool is_target(const arguments &f, int32_t target)
+AUR_ON_DEVICE bool is_target(const arguments &f, int32_t target)
 {
 	return target >= 0 && target < f.vocabulary;
 }
 
 /* This thread's columns. Minus infinity alone adds nothing; a NaN makes the sum NaN. */
-AUR_DEVICE softmax share_of(const float *logits, int64_t n)
+AUR_ON_DEVICE softmax share_of(const float *logits, int64_t n)
 {
 	softmax s = {-INFINITY, 0.0};
 	for (int64_t j = threadIdx.x; j < n; j += THREADS) {
@@ -59,7 +59,7 @@ AUR_DEVICE softmax share_of(const float *logits, int64_t n)
 	return s;
 }
 
-AUR_DEVICE softmax softmax_of(const float *logits, int64_t n, float *shared, double *wide)
+AUR_ON_DEVICE softmax softmax_of(const float *logits, int64_t n, float *shared, double *wide)
 {
 	const softmax mine = share_of(logits, n);
 	softmax s;
@@ -69,19 +69,19 @@ AUR_DEVICE softmax softmax_of(const float *logits, int64_t n, float *shared, dou
 	return s;
 }
 
-AUR_DEVICE void write_losses(const arguments &f, const float *logits, int64_t begin, int64_t end, softmax s)
+AUR_ON_DEVICE void write_losses(const arguments &f, const float *logits, int64_t begin, int64_t end, softmax s)
 {
 	for (int64_t i = begin + threadIdx.x; i < end; i += THREADS) {
 		const int32_t position = f.groups.position[i], target = f.targets[position];
 		if (is_target(f, target))
 			f.row_loss[position] = log(s.sum) + (static_cast<double>(s.max) - static_cast<double>(logits[target]));
 		else
-			*f.fault = AUR_FAULT_TARGET;
+			*f.fault = AUR_FAULT_TABLE_TARGET;
 	}
 }
 
 /* Counts the targets of [first, first + COLUMNS). */
-AUR_DEVICE void count_targets(const arguments &f, int64_t begin, int64_t end, int64_t first, int32_t *count)
+AUR_ON_DEVICE void count_targets(const arguments &f, int64_t begin, int64_t end, int64_t first, int32_t *count)
 {
 	for (int j = threadIdx.x; j < COLUMNS; j += THREADS)
 		count[j] = 0;
@@ -94,7 +94,8 @@ AUR_DEVICE void count_targets(const arguments &f, int64_t begin, int64_t end, in
 	__syncthreads();
 }
 
-AUR_DEVICE void add_gradients(const arguments &f, int32_t token, int64_t begin, int64_t end, softmax s, int32_t *count)
+AUR_ON_DEVICE void add_gradients(
+	const arguments &f, int32_t token, int64_t begin, int64_t end, softmax s, int32_t *count)
 {
 	const float *logits = f.table + token * f.vocabulary;
 	float *gradient = f.d_table + token * f.vocabulary;
@@ -125,25 +126,6 @@ AUR_KERNEL(THREADS) do_groups(const arguments f)
 		if (f.d_table)
 			add_gradients(f, token, begin, end, s, count);
 	}
-}
-
-/* A block has a sequence: its threads bring the losses, the first of them adds. */
-AUR_KERNEL(PIECE) sum_sequences(const double *row_loss, int64_t positions, double *loss)
-{
-	AUR_SHARED(double, piece, PIECE);
-	const double *from = row_loss + blockIdx.x * positions;
-	double sum = 0.0;
-	for (int64_t first = 0; first < positions; first += PIECE) {
-		const int64_t t = first + threadIdx.x;
-		piece[threadIdx.x] = t < positions ? from[t] : 0.0;
-		__syncthreads();
-		if (threadIdx.x == 0)
-			for (int i = 0; i < PIECE; i++)
-				sum += piece[i];
-		__syncthreads();
-	}
-	if (threadIdx.x == 0)
-		loss[blockIdx.x] = sum;
 }
 
 size_t loss_bytes(int64_t rows)
@@ -179,9 +161,8 @@ aur_status aur_table_loss_cuda(struct aur_backend *backend, const struct aur_tab
 	f.vocabulary = aur_columns(&op->table);
 	f.gradient_scale = op->gradient_scale;
 	f.fault = cuda->fault;
-	AUR_TRY(aur_cuda_group_tokens(cuda, who, static_cast<const int32_t *>(op->tokens.data), rows, f.vocabulary,
-		cuda->scratch + loss_bytes(rows), &f.groups));
+	AUR_TRY(aur_cuda_group_tokens(cuda, who, AUR_FAULT_TABLE_TOKEN, static_cast<const int32_t *>(op->tokens.data), rows,
+		f.vocabulary, cuda->scratch + loss_bytes(rows), &f.groups));
 	AUR_TRY(AUR_LAUNCH(who, (do_groups), aur_blocks_for(rows, 1), THREADS, 0, cuda->stream, f));
-	return AUR_LAUNCH(who, (sum_sequences), aur_blocks_for(batch, 1), PIECE, 0, cuda->stream, f.row_loss, positions,
-		static_cast<double *>(op->loss.data));
+	return aur_cuda_sum_sequences(cuda, who, f.row_loss, batch, positions, static_cast<double *>(op->loss.data));
 }

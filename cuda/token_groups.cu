@@ -28,6 +28,7 @@ struct pass {
 	int32_t vocabulary;
 	int shift;
 	int32_t *fault;
+	int32_t fault_code;
 };
 
 /* Tokens of a tile: a whole number for each warp. */
@@ -42,13 +43,13 @@ int64_t tiles_of(int64_t n)
 	return (n + tile_of(n) - 1) / tile_of(n);
 }
 
-AUR_DEVICE int32_t token_at(const pass &p, int64_t i)
+AUR_ON_DEVICE int32_t token_at(const pass &p, int64_t i)
 {
 	const int32_t token = p.token[i];
 	return token >= 0 && token < p.vocabulary ? token : p.vocabulary;
 }
 
-AUR_DEVICE int digit_of(const pass &p, int32_t token)
+AUR_ON_DEVICE int digit_of(const pass &p, int32_t token)
 {
 	return token >> p.shift & (DIGITS - 1);
 }
@@ -62,7 +63,7 @@ AUR_KERNEL(THREADS) count_digits(const pass p)
 	for (int64_t i = begin + threadIdx.x; i < end; i += THREADS) {
 		const int32_t token = token_at(p, i);
 		if (token == p.vocabulary)
-			*p.fault = AUR_FAULT_TOKEN;
+			*p.fault = p.fault_code;
 		atomicAdd(&count[digit_of(p, token)], 1);
 	}
 	__syncthreads();
@@ -70,7 +71,7 @@ AUR_KERNEL(THREADS) count_digits(const pass p)
 }
 
 /* The sum of x over the threads before this one. */
-AUR_DEVICE int32_t sum_before(int32_t x, int32_t *shared)
+AUR_ON_DEVICE int32_t sum_before(int32_t x, int32_t *shared)
 {
 	const int lane = threadIdx.x % AUR_LANES, warp = threadIdx.x / AUR_LANES;
 	int32_t sum = x;
@@ -87,7 +88,7 @@ AUR_DEVICE int32_t sum_before(int32_t x, int32_t *shared)
 }
 
 /* Where this tile's first token of digit threadIdx.x goes. */
-AUR_DEVICE int32_t first_place(const pass &p, int32_t *shared)
+AUR_ON_DEVICE int32_t first_place(const pass &p, int32_t *shared)
 {
 	int32_t all = 0, before = 0;
 	for (unsigned tile = 0; tile < gridDim.x; tile++) {
@@ -100,7 +101,7 @@ AUR_DEVICE int32_t first_place(const pass &p, int32_t *shared)
 
 /* Moves 32 tokens; `next` is where this warp's next token of each digit goes. Lanes past the end have a digit of their
  * own. */
-AUR_DEVICE void move_tokens(const pass &p, int64_t i, int64_t end, int32_t *next)
+AUR_ON_DEVICE void move_tokens(const pass &p, int64_t i, int64_t end, int32_t *next)
 {
 	const unsigned lane = threadIdx.x % AUR_LANES;
 	const int32_t token = i < end ? token_at(p, i) : 0;
@@ -154,8 +155,8 @@ size_t aur_cuda_token_groups_bytes(int64_t n)
 	return 4 * array_bytes(n) + static_cast<size_t>(counts * DIGITS) * sizeof(int32_t);
 }
 
-aur_status aur_cuda_group_tokens(struct aur_cuda *cuda, const char *who, const int32_t *tokens, int64_t n,
-	int64_t vocabulary, void *memory, struct aur_token_groups *groups)
+aur_status aur_cuda_group_tokens(struct aur_cuda *cuda, const char *who, enum aur_cuda_fault fault,
+	const int32_t *tokens, int64_t n, int64_t vocabulary, void *memory, struct aur_token_groups *groups)
 {
 	const size_t bytes = array_bytes(n);
 	char *at = static_cast<char *>(memory);
@@ -168,6 +169,7 @@ aur_status aur_cuda_group_tokens(struct aur_cuda *cuda, const char *who, const i
 	p.tile = tile_of(n);
 	p.vocabulary = static_cast<int32_t>(vocabulary);
 	p.fault = cuda->fault;
+	p.fault_code = fault;
 	p.to_token = const_cast<int32_t *>(tokens);
 	int target = 0;
 	do {

@@ -19,7 +19,7 @@ struct alignas(16) four {
 	float x[ELEMENTS];
 };
 
-template <bool WHOLE> AUR_DEVICE four read(const float *from, int64_t n)
+template <bool WHOLE> AUR_ON_DEVICE four read(const float *from, int64_t n)
 {
 	four v;
 	if constexpr (WHOLE)
@@ -30,7 +30,7 @@ template <bool WHOLE> AUR_DEVICE four read(const float *from, int64_t n)
 	return v;
 }
 
-AUR_DEVICE four add(const four &a, const four &b)
+AUR_ON_DEVICE four add(const four &a, const four &b)
 {
 	four sum;
 	for (int j = 0; j < ELEMENTS; j++)
@@ -38,7 +38,7 @@ AUR_DEVICE four add(const four &a, const four &b)
 	return sum;
 }
 
-template <bool WHOLE, int N> AUR_DEVICE four sum_of(const float *const *part, int64_t i, int64_t n)
+template <bool WHOLE, int N> AUR_ON_DEVICE four sum_of(const float *const *part, int64_t i, int64_t n)
 {
 	if constexpr (N == 1)
 		return read<WHOLE>(part[0] + i, n);

@@ -27,32 +27,42 @@ template <class T> struct alignas(16) aur_eight {
 	uint32_t word[AUR_VECTOR * sizeof(T) / sizeof(uint32_t)];
 };
 
-AUR_DEVICE float aur_float_of_bits(uint32_t bits)
+AUR_ON_DEVICE float aur_float_of_bits(uint32_t bits)
 {
 	float x;
 	memcpy(&x, &bits, sizeof x);
 	return x;
 }
 
-AUR_DEVICE uint32_t aur_bits_of_float(float x)
+AUR_ON_DEVICE uint32_t aur_bits_of_float(float x)
 {
 	uint32_t bits;
 	memcpy(&bits, &x, sizeof bits);
 	return bits;
 }
 
-AUR_DEVICE float aur_widen(float x)
+/* A parameter as bf16, as core/dtype.h's aur_bf16_from_f32: the device's own rounding makes one NaN of all, here it
+ * keeps sign and upper digits. */
+AUR_ON_DEVICE uint32_t aur_bf16_bits(float x)
+{
+	const uint32_t bits = aur_bits_of_float(x);
+	if ((bits & 0x7fffffffu) > 0x7f800000u)
+		return bits >> 16 | 0x40u;
+	return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+AUR_ON_DEVICE float aur_widen(float x)
 {
 	return x;
 }
 
-AUR_DEVICE float aur_widen(__nv_bfloat16 x)
+AUR_ON_DEVICE float aur_widen(__nv_bfloat16 x)
 {
 	return __bfloat162float(x);
 }
 
 /* Rounds to nearest, ties to even. */
-template <class T> AUR_DEVICE T aur_narrow(float x)
+template <class T> AUR_ON_DEVICE T aur_narrow(float x)
 {
 	if constexpr (sizeof(T) == sizeof(float))
 		return x;
@@ -60,13 +70,13 @@ template <class T> AUR_DEVICE T aur_narrow(float x)
 		return __float2bfloat16_rn(x);
 }
 
-AUR_DEVICE void aur_widen8(const aur_eight<float> &eight, float (&x)[AUR_VECTOR])
+AUR_ON_DEVICE void aur_widen8(const aur_eight<float> &eight, float (&x)[AUR_VECTOR])
 {
 	for (int i = 0; i < AUR_VECTOR; i++)
 		x[i] = aur_float_of_bits(eight.word[i]);
 }
 
-AUR_DEVICE void aur_widen8(const aur_eight<__nv_bfloat16> &eight, float (&x)[AUR_VECTOR])
+AUR_ON_DEVICE void aur_widen8(const aur_eight<__nv_bfloat16> &eight, float (&x)[AUR_VECTOR])
 {
 	for (int i = 0; i < AUR_VECTOR / 2; i++) {
 		x[2 * i] = aur_float_of_bits(eight.word[i] << 16);
@@ -74,13 +84,13 @@ AUR_DEVICE void aur_widen8(const aur_eight<__nv_bfloat16> &eight, float (&x)[AUR
 	}
 }
 
-AUR_DEVICE void aur_narrow8(const float (&x)[AUR_VECTOR], aur_eight<float> &eight)
+AUR_ON_DEVICE void aur_narrow8(const float (&x)[AUR_VECTOR], aur_eight<float> &eight)
 {
 	for (int i = 0; i < AUR_VECTOR; i++)
 		eight.word[i] = aur_bits_of_float(x[i]);
 }
 
-AUR_DEVICE void aur_narrow8(const float (&x)[AUR_VECTOR], aur_eight<__nv_bfloat16> &eight)
+AUR_ON_DEVICE void aur_narrow8(const float (&x)[AUR_VECTOR], aur_eight<__nv_bfloat16> &eight)
 {
 	for (int i = 0; i < AUR_VECTOR / 2; i++) {
 		const __nv_bfloat162 pair = __floats2bfloat162_rn(x[2 * i], x[2 * i + 1]);
@@ -89,7 +99,7 @@ AUR_DEVICE void aur_narrow8(const float (&x)[AUR_VECTOR], aur_eight<__nv_bfloat1
 }
 
 /* Puts one element where it lies in the eight. */
-template <class T> AUR_DEVICE void aur_put_element(aur_eight<T> &eight, int i, T element)
+template <class T> AUR_ON_DEVICE void aur_put_element(aur_eight<T> &eight, int i, T element)
 {
 	if constexpr (sizeof(T) == sizeof(uint32_t)) {
 		memcpy(&eight.word[i], &element, sizeof element);
@@ -101,7 +111,7 @@ template <class T> AUR_DEVICE void aur_put_element(aur_eight<T> &eight, int i, T
 }
 
 /* One element of the eight. */
-template <class T> AUR_DEVICE T aur_element_of(const aur_eight<T> &eight, int i)
+template <class T> AUR_ON_DEVICE T aur_element_of(const aur_eight<T> &eight, int i)
 {
 	T element;
 	if constexpr (sizeof(T) == sizeof(uint32_t)) {
@@ -114,7 +124,7 @@ template <class T> AUR_DEVICE T aur_element_of(const aur_eight<T> &eight, int i)
 }
 
 /* The first n elements at `from`, at most eight; what is beyond them is 0 and not read. */
-template <bool WIDE, class T> AUR_DEVICE aur_eight<T> aur_read8(const T *from, int64_t n)
+template <bool WIDE, class T> AUR_ON_DEVICE aur_eight<T> aur_read8(const T *from, int64_t n)
 {
 	aur_eight<T> eight = {};
 	if constexpr (WIDE) {
@@ -129,19 +139,19 @@ template <bool WIDE, class T> AUR_DEVICE aur_eight<T> aur_read8(const T *from, i
 }
 
 /* Of an operand that may be absent: array == NULL gives zeros. */
-template <bool WIDE, class T> AUR_DEVICE aur_eight<T> aur_read8_if(const T *array, int64_t at, int64_t n)
+template <bool WIDE, class T> AUR_ON_DEVICE aur_eight<T> aur_read8_if(const T *array, int64_t at, int64_t n)
 {
 	return aur_read8<WIDE>(array ? array + at : array, array ? n : 0);
 }
 
 /* What aur_read8 reads, in fp32. */
-template <bool WIDE, class T> AUR_DEVICE void aur_load8(const T *from, int64_t n, float (&x)[AUR_VECTOR])
+template <bool WIDE, class T> AUR_ON_DEVICE void aur_load8(const T *from, int64_t n, float (&x)[AUR_VECTOR])
 {
 	aur_widen8(aur_read8<WIDE>(from, n), x);
 }
 
 /* Writes the first n of eight elements, as they lie in memory. */
-template <bool WIDE, class T> AUR_DEVICE void aur_write8(T *to, int64_t n, const aur_eight<T> &eight)
+template <bool WIDE, class T> AUR_ON_DEVICE void aur_write8(T *to, int64_t n, const aur_eight<T> &eight)
 {
 	if constexpr (WIDE) {
 		if (n > 0)
@@ -154,7 +164,7 @@ template <bool WIDE, class T> AUR_DEVICE void aur_write8(T *to, int64_t n, const
 }
 
 /* The same of fp32. */
-template <bool WIDE, class T> AUR_DEVICE void aur_store8(T *to, int64_t n, const float (&x)[AUR_VECTOR])
+template <bool WIDE, class T> AUR_ON_DEVICE void aur_store8(T *to, int64_t n, const float (&x)[AUR_VECTOR])
 {
 	aur_eight<T> eight;
 	aur_narrow8(x, eight);
@@ -162,18 +172,18 @@ template <bool WIDE, class T> AUR_DEVICE void aur_store8(T *to, int64_t n, const
 }
 
 /* Eight elements at an address that is a multiple of 16. */
-template <class T> AUR_DEVICE void aur_load8(const T *from, float (&x)[AUR_VECTOR])
+template <class T> AUR_ON_DEVICE void aur_load8(const T *from, float (&x)[AUR_VECTOR])
 {
 	aur_load8<true>(from, AUR_VECTOR, x);
 }
 
-template <class T> AUR_DEVICE void aur_store8(T *to, const float (&x)[AUR_VECTOR])
+template <class T> AUR_ON_DEVICE void aur_store8(T *to, const float (&x)[AUR_VECTOR])
 {
 	aur_store8<true>(to, AUR_VECTOR, x);
 }
 
 /* Where it is known at run time alone whether `from` may be read 16 bytes at a time; any n. */
-template <class T> AUR_DEVICE void aur_load8(const T *from, int64_t n, bool wide, float (&x)[AUR_VECTOR])
+template <class T> AUR_ON_DEVICE void aur_load8(const T *from, int64_t n, bool wide, float (&x)[AUR_VECTOR])
 {
 	if (wide && n >= AUR_VECTOR)
 		aur_load8<true>(from, n, x);
@@ -181,7 +191,7 @@ template <class T> AUR_DEVICE void aur_load8(const T *from, int64_t n, bool wide
 		aur_load8<false>(from, n, x);
 }
 
-template <class T> AUR_DEVICE void aur_store8(T *to, int64_t n, bool wide, const float (&x)[AUR_VECTOR])
+template <class T> AUR_ON_DEVICE void aur_store8(T *to, int64_t n, bool wide, const float (&x)[AUR_VECTOR])
 {
 	if (wide && n >= AUR_VECTOR)
 		aur_store8<true>(to, n, x);

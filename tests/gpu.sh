@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can show, in one run of under ten minutes on one GPU: the conformance suite, the sanitizers of
-# CUDA, agreement with the CPU, a training to its validation loss, and speed beside PyTorch. Raw logs go to a folder.
+# CUDA, agreement with the CPU, a training to its validation loss, and speed beside PyTorch. Raw logs go to a folder. Every
+# part has its share of the time and ends with it; where a command may not take so long, the first three parts and the
+# last two are two runs of half of it each.
 #
 #   tests/gpu.sh [--out FOLDER] [--build FOLDER | --bundle FOLDER] [--text FILE] [--python PYTHON] [PART...]
 #
@@ -17,6 +19,9 @@ set -uo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 out=gpu-results build='' bundle='' text='' python=''
 parts=()
+# Seconds that a part may take; ten minutes in all, without a build.
+declare -A share=([suite]=70 [sanitizers]=110 [agreement]=110 [training]=170 [speed]=135)
+ends=0
 
 fail() {
 	printf 'tests/gpu.sh: %s\n' "$*" >&2
@@ -46,10 +51,11 @@ note() {
 	printf '%s\n' "$*" | tee -a "$out/summary.txt"
 }
 
-# timed SECONDS LOG COMMAND...: its output in LOG; 124 when it took longer.
+# timed SECONDS LOG COMMAND...: its output in LOG; 124 when it took longer, or longer than the part still has.
 timed() {
-	local limit=$1 log=$out/$2
+	local limit=$1 log=$out/$2 left=$((ends - SECONDS))
 	shift 2
+	if ((ends > 0 && left < limit)); then limit=$((left > 0 ? left : 1)); fi
 	printf '$ %s\n' "$*" >>"$log"
 	timeout "$limit" "$@" >>"$log" 2>&1
 }
@@ -106,7 +112,7 @@ sanitizers() {
 				--error-exitcode 9 "$programs/gpu_$program"
 			case $? in
 			0) ;;
-			124) note "sanitizers: $tool $program: not done within 60 s" ;;
+			124) note "sanitizers: $tool $program: not done within its time" ;;
 			*) bad=1; note "sanitizers: $tool $program: errors, see sanitizer-$tool.txt" ;;
 			esac
 		done
@@ -120,12 +126,12 @@ agreement() {
 	local case bad=0
 	[ -f "$here/tests/agreement/agreement.sh" ] || { note "agreement: SKIP, not in this tree"; return 0; }
 	for case in fp32_curves_agree bf16_curves_agree bigram_curves_agree a_rerun_gives_equal_bits a_checkpoint_crosses_over \
-		eval_and_generate_agree one_rank_and_two_give_equal_bits; do
+		eval_and_generate_agree recorded_micro_batches_give_equal_bits one_rank_and_two_give_equal_bits; do
 		if [ "$case" = one_rank_and_two_give_equal_bits ] && ! command -v mpirun >/dev/null; then
 			note "agreement: $case: SKIP, no mpirun"
 			continue
 		fi
-		AURELIUS=$aurelius AGREEMENT_ON=gpu timed 120 agreement.txt bash "$here/tests/agreement/agreement.sh" "$case" ||
+		AURELIUS=$aurelius AGREEMENT_ON=gpu timed 60 agreement.txt bash "$here/tests/agreement/agreement.sh" "$case" ||
 			{ bad=1; note "agreement: $case failed"; }
 	done
 	((bad)) || note "agreement: the CPU and the GPU agree"
@@ -140,7 +146,7 @@ training() {
 	timed 60 training.txt "$aurelius" prepare "$text" --out "$out/shakespeare.h5" --val-fraction 0.1 || return 1
 	timed 240 training.txt "$aurelius" train --config "$configs/shakespeare-char.yaml" --run "$run" \
 		--data "$out/shakespeare.h5" --system.backend=cuda --system.precision=bf16 --train.checkpoint_interval=0 \
-		--max-minutes 3.5
+		--max-minutes 2.5
 	best=$(sed -n 's/.*"event":"eval".*"val_loss":\([0-9.]*\).*/\1/p' "$run/log.jsonl" | sort -n | head -n 1)
 	cp "$run/log.jsonl" "$out/shakespeare-char.jsonl"
 	rm -rf "$run/checkpoints" "$out/shakespeare.h5"
@@ -172,7 +178,7 @@ find_programs
 [ -x "$aurelius" ] || fail "no program $aurelius"
 describe_machine
 for part in "${parts[@]}"; do
-	began=$SECONDS
+	began=$SECONDS ends=$((SECONDS + share[$part]))
 	"$part" || { failed=1; note "$part: FAILED"; }
 	note "$part took $((SECONDS - began)) s"
 done

@@ -24,6 +24,8 @@ aur_status aur_check_adamw(const struct aur_adamw *op)
 	AUR_TRY(aur_check_matrix(name, "gradients", &op->gradients, AUR_F32, count, 1));
 	AUR_TRY(aur_check_matrix(name, "m", &op->m, AUR_F32, count, 1));
 	AUR_TRY(aur_check_matrix(name, "v", &op->v, AUR_F32, count, 1));
+	if (op->rounded.data)
+		AUR_TRY(aur_check_matrix(name, "rounded", &op->rounded, AUR_BF16, count, 1));
 	AUR_TRY(check_segments(name, op, count));
 	return op->state ? AUR_OK : aur_fail(AUR_SHAPE, "%s: state is absent", name);
 }

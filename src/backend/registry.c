@@ -63,6 +63,17 @@ void aur_backend_use_device(int place)
 			factories[i]->use_device(place);
 }
 
+int aur_backend_survey(const char *name, struct aur_survey *survey)
+{
+	*survey = (struct aur_survey){0};
+	for (int i = 0; i < n_factories; i++)
+		if (factories[i]->survey && strcmp(factories[i]->name, name) == 0) {
+			factories[i]->survey(survey);
+			return 1;
+		}
+	return 0;
+}
+
 void aur_backend_close(struct aur_backend **backend)
 {
 	if (!backend || !*backend)

@@ -55,33 +55,68 @@ static void examine_processor(struct doctor *doctor)
 			doctor->threads, machine->quota);
 }
 
-/* FLOPs a second of matrix products on one thread and on all. */
-struct product_rates {
+static aur_status add_product(json_t *section, const char *key, struct aur_backend *backend, enum aur_dtype dtype)
+{
+	double rate;
+	AUR_TRY(aur_ceiling_product(backend, dtype, &rate));
+	aur_report_rounded(section, key, rate * 1e-9, 4);
+	return AUR_OK;
+}
+
+/* Threads do not matter to a device. */
+static aur_status measure_device(struct aur_backend *backend, json_t *section)
+{
+	AUR_TRY(add_product(section, "fp32_product_gflops", backend, AUR_F32));
+	if (backend->fast_tf32) {
+		backend->tf32 = 1;
+		const aur_status status = add_product(section, "tf32_product_gflops", backend, AUR_F32);
+		backend->tf32 = 0;
+		AUR_TRY(status);
+	}
+	return backend->fast_bf16 ? add_product(section, "bf16_product_gflops", backend, AUR_BF16) : AUR_OK;
+}
+
+static aur_status add_products(
+	struct doctor *doctor, struct aur_backend *backend, json_t *section, enum aur_dtype dtype, const char *keys[2])
+{
 	double one, all;
-};
+	AUR_TRY(aur_ceiling_products(backend, dtype, doctor->threads, &one, &all));
+	aur_report_rounded(section, keys[0], one * 1e-9, 4);
+	aur_report_rounded(section, keys[1], all * 1e-9, 4);
+	return AUR_OK;
+}
+
+static aur_status measure_processor(struct doctor *doctor, struct aur_backend *backend, json_t *section)
+{
+	static const char *fp32[] = {"fp32_product_one_thread_gflops", "fp32_product_all_threads_gflops"};
+	static const char *bf16[] = {"bf16_product_one_thread_gflops", "bf16_product_all_threads_gflops"};
+	AUR_TRY(add_products(doctor, backend, section, AUR_F32, fp32));
+	return backend->fast_bf16 ? add_products(doctor, backend, section, AUR_BF16, bf16) : AUR_OK;
+}
+
+static void say_backend(struct doctor *doctor, const struct aur_backend *backend)
+{
+	const int ranks = doctor->context->world ? doctor->context->world->ranks_on_node : 1;
+	const int share = doctor->threads / ranks > 0 ? doctor->threads / ranks : 1;
+	if (!backend->host_memory) {
+		USED(doctor, "%s: %s, fp32, tf32 or bf16 (system.precision), a rank a GPU", backend->name, backend->variant);
+		return;
+	}
+	USED(doctor, "%s: %s, %s, %d rank%s of %d thread%s on this machine", backend->name, backend->variant,
+		backend->fast_bf16 ? "fp32 or bf16 (system.precision)" : "fp32", ranks, ranks > 1 ? "s" : "", share,
+		share > 1 ? "s" : "");
+}
 
 static aur_status examine_products(struct doctor *doctor, struct aur_backend *backend)
 {
 	json_t *section = aur_report_section(doctor->report, "computing");
-	struct product_rates fp32, bf16;
 	double copy = 0;
 	aur_describe_text(section, "backend", backend->name);
 	aur_describe_text(section, "variant", backend->variant);
-	AUR_TRY(aur_ceiling_products(backend, AUR_F32, doctor->threads, &fp32.one, &fp32.all));
-	aur_report_rounded(section, "fp32_product_one_thread_gflops", fp32.one * 1e-9, 4);
-	aur_report_rounded(section, "fp32_product_all_threads_gflops", fp32.all * 1e-9, 4);
-	if (backend->fast_bf16) {
-		AUR_TRY(aur_ceiling_products(backend, AUR_BF16, doctor->threads, &bf16.one, &bf16.all));
-		aur_report_rounded(section, "bf16_product_one_thread_gflops", bf16.one * 1e-9, 4);
-		aur_report_rounded(section, "bf16_product_all_threads_gflops", bf16.all * 1e-9, 4);
-	}
+	AUR_TRY(backend->host_memory ? measure_processor(doctor, backend, section) : measure_device(backend, section));
 	AUR_TRY(aur_ceiling_copy(backend, &copy));
 	aur_report_rounded(section, "memory_copy_gb_per_s", copy * 1e-9, 4);
-	const int ranks = doctor->context->world ? doctor->context->world->ranks_on_node : 1;
-	const int share = doctor->threads / ranks > 0 ? doctor->threads / ranks : 1;
-	USED(doctor, "%s: %s, %s, %d rank%s of %d thread%s on this machine", backend->name, backend->variant,
-		backend->fast_bf16 ? "fp32 or bf16 (system.precision)" : "fp32", ranks, ranks > 1 ? "s" : "", share,
-		share > 1 ? "s" : "");
+	say_backend(doctor, backend);
 	return AUR_OK;
 }
 
@@ -94,7 +129,57 @@ static aur_status examine_backend(struct doctor *doctor)
 	return status;
 }
 
-/* Of GPUs only what the system shows is told; what is computed on is the backend that opened. */
+static void add_device(json_t *section, const struct aur_survey_device *device)
+{
+	if (device->unusable[0])
+		aur_report_add_line(
+			section, "devices", "%s %s: %s", device->name[0] ? device->name : "GPU", device->id, device->unusable);
+	else
+		aur_report_add_line(section, "devices", "%s %s: compute capability %d.%d, %.1f GB of memory, %.1f GB free",
+			device->name, device->id, device->capability / 10, device->capability % 10,
+			(double)device->memory_bytes * 1e-9, (double)device->free_bytes * 1e-9);
+}
+
+static void add_libraries(struct doctor *doctor, json_t *section, const struct aur_survey *survey)
+{
+	for (int i = 0; i < survey->n_libraries; i++) {
+		const struct aur_survey_library *library = &survey->libraries[i];
+		add_found(section, library->name, library->version[0] != '\0', library->version);
+		/* Without a GPU they are of no use. */
+		if (library->missing[0] && survey->n_devices > 0)
+			MISSING(doctor, "%s: %s", library->name, library->missing);
+	}
+}
+
+/* Between GPUs. */
+static void add_nccl(struct doctor *doctor, json_t *section, int devices)
+{
+	char version[32];
+	const int compiled_in = aur_comm_library(version, sizeof version);
+	add_found(section, "NCCL", version[0] != '\0', version);
+	if (!version[0] && devices > 1)
+		MISSING(doctor,
+			"NCCL: %s; gradients of several GPUs go through the host's memory (NVIDIA's package libnccl2 has it)",
+			compiled_in ? "it is not installed" : "this program was built without it");
+}
+
+static void survey_gpus(struct doctor *doctor, json_t *section)
+{
+	struct aur_survey survey;
+	if (!aur_backend_survey("cuda", &survey))
+		return;
+	add_found(section, "driver_for", survey.driver[0] != '\0', survey.driver);
+	aur_describe_text(section, "built_with", survey.runtime);
+	add_libraries(doctor, section, &survey);
+	/* Opening NCCL says what is wrong with it: only where it matters. */
+	if (survey.n_devices > 0)
+		add_nccl(doctor, section, survey.n_devices);
+	for (int i = 0; i < survey.n_devices && i < AUR_SURVEY_DEVICES; i++)
+		add_device(section, &survey.devices[i]);
+	if (survey.why[0])
+		MISSING(doctor, "GPU: %s", survey.why);
+}
+
 static void examine_gpus(struct doctor *doctor)
 {
 	char driver[256], path[PATH_BYTES];
@@ -106,12 +191,13 @@ static void examine_gpus(struct doctor *doctor)
 	add_found(section, "nccl", aur_machine_find_library("libnccl.so*", path, sizeof path), path);
 	const int compiled_in = strstr(AUR_BACKENDS, "cuda") != NULL;
 	json_object_set_new(section, "compiled_in", json_boolean(compiled_in));
+	survey_gpus(doctor, section);
 	if (gpus > 0 && !compiled_in)
 		MISSING(doctor,
 			"GPU: this machine has %d, but this program was built without CUDA (build it where nvcc of CUDA 12.4 or "
 			"newer is found, with -DAURELIUS_CUDA=ON)",
 			gpus);
-	else if (gpus == 0)
+	else if (gpus == 0 && !compiled_in)
 		MISSING(doctor, "GPU: no NVIDIA driver is loaded (/proc/driver/nvidia is not there); aurelius computes on the "
 						"CPU here");
 }

@@ -1,5 +1,7 @@
 #include "machine.h"
 
+#include "core/process.h"
+
 #include <glob.h>
 #include <sched.h>
 #include <stdio.h>
@@ -94,35 +96,6 @@ static double read_quota(void)
 	return sscanf(line, "%lf %lf", &granted, &period) == 2 && period > 0 ? granted / period : 0;
 }
 
-static int64_t read_number(const char *path)
-{
-	char line[64];
-	first_line(path, line, sizeof line);
-	return line[0] >= '0' && line[0] <= '9' ? (int64_t)strtoll(line, NULL, 10) : 0;
-}
-
-static void read_memory(struct aur_machine *machine)
-{
-	char line[256];
-	long long kib;
-	FILE *file = fopen("/proc/meminfo", "re");
-	if (!file)
-		return;
-	while (fgets(line, sizeof line, file)) {
-		if (sscanf(line, "MemTotal: %lld", &kib) == 1)
-			machine->memory_bytes = kib * 1024;
-		else if (sscanf(line, "MemAvailable: %lld", &kib) == 1)
-			machine->free_bytes = kib * 1024;
-	}
-	fclose(file);
-	const int64_t limit = read_number("/sys/fs/cgroup/memory.max");
-	const int64_t left = limit - read_number("/sys/fs/cgroup/memory.current");
-	if (limit > 0 && limit < machine->memory_bytes)
-		machine->memory_bytes = limit;
-	if (limit > 0 && left < machine->free_bytes)
-		machine->free_bytes = left > 0 ? left : 0;
-}
-
 void aur_machine_read(struct aur_machine *machine)
 {
 	memset(machine, 0, sizeof *machine);
@@ -130,7 +103,7 @@ void aur_machine_read(struct aur_machine *machine)
 	machine->quota = read_quota();
 	read_processor(machine);
 	read_affinity(machine);
-	read_memory(machine);
+	aur_machine_memory(&machine->memory_bytes, &machine->free_bytes);
 }
 
 /* ---- what is installed ---- */

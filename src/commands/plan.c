@@ -83,18 +83,18 @@ static int64_t smaller(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* All ranks on this machine as far as it has cores for them, unless it is said. */
+/* All ranks on this machine as far as it has devices for them, or cores, unless it is said. */
 static void share_machine(struct plan *plan)
 {
-	const int cores = aur_ceiling_threads(0);
+	const int cores = aur_ceiling_threads(0), devices = plan->backend->devices;
 	plan->ranks_here = plan->arguments->ranks_per_node;
 	if (plan->ranks_here == 0)
-		plan->ranks_here = smaller(plan->arguments->ranks, cores);
+		plan->ranks_here = smaller(plan->arguments->ranks, devices > 0 ? devices : cores);
 	const int64_t share = cores / plan->ranks_here > 0 ? cores / plan->ranks_here : 1;
 	plan->threads = aur_ceiling_threads((int)(plan->config.system.threads > 0 ? plan->config.system.threads : share));
 }
 
-/* All ranks of this machine share its memory; its cores are divided among them. */
+/* All ranks of this machine share its memory, and its cores are divided among them; a device is a rank's own. */
 static aur_status measure(struct plan *plan)
 {
 	struct ceilings *ceilings = &plan->ceilings;
@@ -102,7 +102,8 @@ static aur_status measure(struct plan *plan)
 	aur_ceiling_threads(0);
 	const aur_status status = aur_ceiling_copy(plan->backend, &ceilings->copy);
 	aur_ceiling_threads(plan->threads);
-	ceilings->copy /= (double)plan->ranks_here;
+	if (plan->backend->host_memory)
+		ceilings->copy /= (double)plan->ranks_here;
 	return status;
 }
 
@@ -116,8 +117,8 @@ static aur_status open_plan(struct plan *plan, const struct aur_options *options
 	AUR_TRY(find_vocabulary(plan, &vocabulary));
 	aur_model_config_from(&plan->config, vocabulary, &plan->model_config);
 	AUR_TRY(aur_model_create(&plan->model_config, &plan->model));
-	share_machine(plan);
 	AUR_TRY(aur_backend_open(aur_precision_backend(&plan->config), &plan->backend));
+	share_machine(plan);
 	aur_precision_tell(&plan->config, plan->backend);
 	plan->compute = aur_precision_of(&plan->config, plan->backend);
 	aur_precision_say(&plan->config, plan->backend);
@@ -144,21 +145,15 @@ static void describe_model(struct plan *plan)
 /* ---- memory ---- */
 
 /* What a rank holds at most: rank 0, which saves. */
-struct memory {
-	struct aur_arena arena;
-	struct aur_memory besides;
-	int64_t total;
-};
-
-static aur_status memory_of(const struct plan *plan, int64_t micro_batch, struct memory *memory)
+static struct aur_memory_rank rank_of(const struct plan *plan)
 {
-	struct aur_config config = plan->config;
-	const int ranks = (int)plan->arguments->ranks;
-	config.train.micro_batch_size = micro_batch;
-	AUR_TRY(aur_trainer_plan(&config, plan->model, plan->backend, ranks, &memory->arena));
-	aur_memory_besides(&config, plan->model, plan->backend, ranks, &memory->besides);
-	memory->total = plan->program_bytes + (int64_t)memory->arena.used + aur_memory_sum(&memory->besides);
-	return AUR_OK;
+	return (struct aur_memory_rank){
+		.config = &plan->config,
+		.model = plan->model,
+		.backend = plan->backend,
+		.ranks = (int)plan->arguments->ranks,
+		.program_bytes = plan->program_bytes,
+	};
 }
 
 static void part_key(const char *name, char *key, size_t bytes)
@@ -169,49 +164,70 @@ static void part_key(const char *name, char *key, size_t bytes)
 			*key = '_';
 }
 
+static void add_megabytes(json_t *section, const char *key, int64_t bytes)
+{
+	aur_report_rounded(section, key, (double)bytes * 1e-6, 6);
+}
+
+/* Of the host's memory: all of a rank, or what it has there beside its device. */
+static void add_host_memory(const struct plan *plan, json_t *section, const struct aur_memory *besides)
+{
+	add_megabytes(section, "program_and_libraries_mb", plan->program_bytes);
+	add_megabytes(section, "batches_ahead_mb", besides->batches);
+	add_megabytes(section, "saving_a_checkpoint_mb", besides->saving);
+	if (besides->staging > 0)
+		add_megabytes(section, "buckets_mb", besides->staging);
+}
+
 static aur_status plan_memory(struct plan *plan)
 {
-	struct memory memory;
+	struct aur_memory_need need;
 	char key[64];
-	AUR_TRY(memory_of(plan, plan->config.train.micro_batch_size, &memory));
+	const struct aur_memory_rank rank = rank_of(plan);
+	AUR_TRY(aur_memory_need_of(&rank, plan->config.train.micro_batch_size, &need));
 	json_t *section = aur_report_section(plan->report, "memory_of_a_rank");
-	for (int i = 0; i < memory.arena.n_parts; i++) {
-		part_key(memory.arena.parts[i].name, key, sizeof key);
-		const double before = json_number_value(json_object_get(section, key));
-		aur_report_rounded(section, key, before + (double)memory.arena.parts[i].bytes * 1e-6, 6);
+	for (int i = 0; i < need.plan.n_parts; i++) {
+		part_key(need.plan.parts[i].name, key, sizeof key);
+		add_megabytes(section, key, (int64_t)need.plan.parts[i].bytes);
 	}
-	aur_report_rounded(section, "trainer_mb", (double)memory.arena.used * 1e-6, 6);
-	aur_report_rounded(section, "program_and_libraries_mb", (double)plan->program_bytes * 1e-6, 6);
-	aur_report_rounded(section, "batches_ahead_mb", (double)memory.besides.batches * 1e-6, 6);
-	aur_report_rounded(section, "saving_a_checkpoint_mb", (double)memory.besides.saving * 1e-6, 6);
-	if (memory.besides.staging > 0)
-		aur_report_rounded(section, "buckets_mb", (double)memory.besides.staging * 1e-6, 6);
-	aur_report_rounded(section, "peak_mb", (double)memory.total * 1e-6, 6);
+	add_megabytes(section, "trainer_mb", (int64_t)need.plan.used);
+	if (plan->backend->host_memory) {
+		add_host_memory(plan, section, &need.besides);
+		add_megabytes(section, "peak_mb", need.bytes);
+		return AUR_OK;
+	}
+	section = aur_report_section(plan->report, "host_memory_of_a_rank");
+	add_host_memory(plan, section, &need.besides);
+	add_megabytes(section, "peak_mb", plan->program_bytes + aur_memory_sum(&need.besides));
 	return AUR_OK;
 }
 
-/* Every divisor of the batch that the ranks can share is tried: the plan costs nothing. */
+/* Of the memory that a rank's parts lie in, what one of this machine's ranks can have: a device of its own unless they
+ * share one. */
+static aur_status memory_for_rank(const struct plan *plan, int64_t *bytes)
+{
+	const int64_t devices = plan->backend->devices;
+	*bytes = plan->machine.free_bytes / plan->ranks_here;
+	if (plan->backend->host_memory)
+		return AUR_OK;
+	AUR_TRY(plan->backend->ops->room(plan->backend, bytes));
+	*bytes /= (plan->ranks_here + devices - 1) / devices;
+	return AUR_OK;
+}
+
 static aur_status plan_micro_batch(struct plan *plan)
 {
-	const int64_t batch = plan->config.train.batch_size;
-	int64_t most = 0;
-	int fits =
-		0; /* the micro-batch that is set: more of them may need more gradient buffers, so size alone does not say */
-	for (int64_t micro = 1; micro <= batch; micro++) {
-		struct memory memory;
-		if (batch % micro != 0)
-			continue;
-		const aur_status status = memory_of(plan, micro, &memory);
-		if (status != AUR_OK && status != AUR_USAGE)
-			return status;
-		if (status == AUR_OK && memory.total <= plan->machine.free_bytes / plan->ranks_here) {
-			most = micro;
-			fits |= micro == plan->config.train.micro_batch_size;
-		}
-		aur_error_clear();
-	}
+	const struct aur_memory_rank rank = rank_of(plan);
+	int64_t room, most;
+	int fits;
+	AUR_TRY(memory_for_rank(plan, &room));
+	AUR_TRY(aur_memory_largest(&rank, room, &most, &fits));
 	json_t *section = aur_report_section(plan->report, "this_machine");
-	aur_report_rounded(section, "free_memory_mb", (double)plan->machine.free_bytes * 1e-6, 6);
+	if (!plan->backend->host_memory) {
+		aur_describe_text(section, "gpu", plan->backend->device);
+		add_megabytes(section, "gpu_memory_of_a_rank_mb", room);
+	}
+	add_megabytes(section, "free_memory_mb", plan->machine.free_bytes);
 	aur_describe_integer(section, "micro_batch_size", plan->config.train.micro_batch_size);
 	if (most > 0)
 		aur_describe_integer(section, "largest_micro_batch_size", most);
@@ -278,6 +294,8 @@ static int lanes_of(const struct plan *plan)
 static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, json_t *section, double *seconds)
 {
 	struct aur_trial trial;
+	int64_t room;
+	AUR_TRY(memory_for_rank(plan, &room));
 	const int64_t micro = plan->config.train.micro_batch_size;
 	const struct aur_trial_options options = {
 		.config = &plan->model_config,
@@ -286,7 +304,8 @@ static aur_status micro_batch_time(const struct plan *plan, double at_ceiling, j
 		.tf32 = plan->backend->tf32,
 		.batch = micro,
 		.positions = plan->config.model.block_size,
-		.free_bytes = plan->machine.free_bytes,
+		.free_bytes = plan->backend->host_memory ? plan->machine.free_bytes : room,
+		.flops_per_s = plan->ceilings.product,
 		.lanes = lanes_of(plan),
 	};
 	const aur_status status = aur_trial_run(&options, &trial);

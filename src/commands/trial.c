@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 enum { LEAST_RUNS = 3 };
-static const double flops_limit = 3e10;  /* of one run */
+static const double flops_least = 3e10;  /* of one run that is not cut down */
+static const double run_s = 0.02;        /* at the ceiling of a faster machine */
 static const double seconds_limit = 0.5; /* of all runs of one model */
 
 /* One model that is run, and its memory. */
@@ -197,8 +198,11 @@ static aur_status flops_of(
 }
 
 /* Fewer sequences first, down to one; then fewer layers, down to two. */
-static aur_status choose_size(const struct aur_model_config *config, int64_t positions, struct aur_trial *trial)
+static aur_status choose_size(const struct aur_trial_options *options, struct aur_trial *trial)
 {
+	const struct aur_model_config *config = options->config;
+	const int64_t positions = options->positions;
+	const double flops_limit = fmax(flops_least, options->flops_per_s * run_s);
 	double flops;
 	AUR_TRY(flops_of(config, trial->layers, trial->batch * positions, positions, &flops));
 	while (flops > flops_limit && (trial->batch > 1 || trial->layers > 2)) {
@@ -219,7 +223,7 @@ aur_status aur_trial_run(const struct aur_trial_options *options, struct aur_tri
 	struct aur_model_config some = *config;
 	struct aur_trial_options part = *options;
 	*trial = (struct aur_trial){.batch = options->batch, .layers = all};
-	AUR_TRY(choose_size(config, options->positions, trial));
+	AUR_TRY(choose_size(options, trial));
 	some.n_layer = is_gpt ? trial->layers : config->n_layer;
 	part.config = &some;
 	part.batch = trial->batch;

@@ -22,6 +22,7 @@ struct aur_trial_options {
 	int tf32; /* products of fp32 round to it */
 	int64_t batch, positions;
 	int64_t free_bytes; /* it may take */
+	double flops_per_s; /* the ceiling of products: a trial is as large as a moment at it allows */
 	int lanes;          /* so many at once, as lanes of a training run, which share the threads set */
 };
 

@@ -1,4 +1,5 @@
 #include "internal.h"
+#include "rows.h"
 
 #include <math.h>
 
@@ -24,6 +25,16 @@ static void step(const struct update *u, float weight_decay, int64_t n, float *r
 	}
 }
 
+/* The new weights while the cache still holds them. */
+static void round_weights(const struct aur_adamw *op, int64_t begin, int64_t end)
+{
+	const float *w = aur_f32(&op->weights);
+	uint16_t *rounded = op->rounded.data;
+#pragma omp simd
+	for (int64_t i = begin; i < end; i++)
+		rounded[i] = aur_narrow(w[i]);
+}
+
 /* The segment that holds an element. */
 static int64_t find_segment(const struct aur_adamw *op, int64_t element)
 {
@@ -41,6 +52,7 @@ static int64_t find_segment(const struct aur_adamw *op, int64_t element)
 
 static void step_block(const struct aur_adamw *op, const struct update *update, int64_t begin, int64_t end)
 {
+	const int64_t first = begin;
 	int64_t i = find_segment(op, begin);
 	while (begin < end) {
 		const int64_t segment_end = op->segments[i].begin + op->segments[i].count;
@@ -50,6 +62,8 @@ static void step_block(const struct aur_adamw *op, const struct update *update, 
 		begin = stop;
 		i++;
 	}
+	if (op->rounded.data)
+		round_weights(op, first, end);
 }
 
 aur_status aur_adamw_cpu(struct aur_backend *backend, const struct aur_adamw *op)

@@ -102,6 +102,7 @@ void aur_cpu_release(struct aur_backend *backend, void *memory);
 aur_status aur_cpu_copy(struct aur_backend *backend, void *to, const void *from, size_t bytes);
 aur_status aur_cpu_zero(struct aur_backend *backend, void *memory, size_t bytes);
 aur_status aur_cpu_synchronise(struct aur_backend *backend);
+aur_status aur_cpu_memory_room(struct aur_backend *backend, int64_t *bytes);
 void aur_cpu_close(struct aur_backend *backend);
 
 /* Fails with AUR_INPUT unless each number, of a tensor whose shape was checked, is in [0, vocabulary): a wild number

@@ -1,5 +1,6 @@
 #include "internal.h"
 
+#include "core/process.h"
 #include "cpu/cpu.h"
 #include "gemm.h"
 
@@ -211,5 +212,12 @@ aur_status aur_cpu_zero(struct aur_backend *backend, void *memory, size_t bytes)
 aur_status aur_cpu_synchronise(struct aur_backend *backend)
 {
 	(void)backend;
+	return AUR_OK;
+}
+
+aur_status aur_cpu_memory_room(struct aur_backend *backend, int64_t *bytes)
+{
+	(void)backend;
+	*bytes = aur_process_room(1);
 	return AUR_OK;
 }

@@ -10,6 +10,7 @@ const struct aur_backend_ops aur_cpu_table = {
 	.copy = aur_cpu_copy,
 	.zero = aur_cpu_zero,
 	.synchronise = aur_cpu_synchronise,
+	.room = aur_cpu_memory_room,
 	.reserve = aur_cpu_reserve,
 	.close = aur_cpu_close,
 	.embedding_forward = aur_embedding_forward_cpu,

@@ -84,6 +84,12 @@ static aur_status bigram_forward(struct aur_workspace *workspace, const struct a
 	return batch->gradients ? AUR_OK : table_loss(workspace, batch);
 }
 
+static aur_status bigram_backward(struct aur_workspace *workspace, const struct aur_micro_batch *batch)
+{
+	AUR_TRY(table_loss(workspace, batch));
+	return batch->completed ? batch->completed(batch->context, workspace->model->parameters.count) : AUR_OK;
+}
+
 static aur_status decoder_prepare(struct aur_decoder *decoder)
 {
 	(void)decoder;
@@ -120,7 +126,7 @@ const struct aur_model_ops aur_bigram_ops = {
 	.carve = carve_bigram,
 	.discard = discard_bigram,
 	.forward = bigram_forward,
-	.backward = table_loss,
+	.backward = bigram_backward,
 	.decoder_prepare = decoder_prepare,
 	.decoder_carve = decoder_carve,
 	.decoder_discard = decoder_discard,

@@ -193,15 +193,38 @@ static aur_status embedded_backward(const struct backward *run, const int32_t *t
 	return embedding_backward(run, tokens, activations->d_stream);
 }
 
+/* The norm that the backward pass comes to next when it has this branch before it; -1: none is left. In pre-norm one
+ * more stands before the first branch. */
+static int64_t next_norm(const struct aur_model *model, int64_t branch)
+{
+	if (branch >= 0)
+		return aur_gpt_norm_after(model, branch);
+	return model->config.post_norm ? -1 : 0;
+}
+
+/* The arena has the order of this pass, so what is complete ends where the tensor lies that comes next: the gamma of
+ * the norm behind the branch, or the position embedding. */
+static aur_status tell_completed(
+	const struct aur_micro_batch *batch, const struct aur_model *model, int64_t next_branch)
+{
+	const int64_t norm = next_norm(model, next_branch);
+	const int64_t item = norm < 0 ? model->gpt->outer[AUR_WPE] : aur_gpt_norm_place_of(model, norm).weight;
+	return batch->completed ? batch->completed(batch->context, model->parameters.items[item].offset) : AUR_OK;
+}
+
 aur_status aur_gpt_backward(struct aur_workspace *workspace, const struct aur_micro_batch *batch)
 {
+	const struct aur_model *model = workspace->model;
 	const struct backward run = {aur_gpt_pass_of(workspace, batch), batch->gradients};
 	AUR_TRY(aur_gpt_head_loss(&run.pass, batch, workspace->gpt->d_stream));
+	AUR_TRY(tell_completed(batch, model, aur_gpt_branches(model) - 1));
 	for (int64_t branch = aur_gpt_branches(workspace->model) - 1; branch >= 0; branch--) {
 		void *d_out;
 		AUR_TRY(aur_gpt_recompute(&run.pass, branch));
 		AUR_TRY(add_and_norm_backward(&run, branch, &d_out));
 		AUR_TRY(branch_backward(&run, branch, d_out));
+		AUR_TRY(tell_completed(batch, model, branch - 1));
 	}
-	return embedded_backward(&run, batch->tokens);
+	AUR_TRY(embedded_backward(&run, batch->tokens));
+	return batch->completed ? batch->completed(batch->context, model->parameters.count) : AUR_OK;
 }

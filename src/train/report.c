@@ -62,15 +62,30 @@ aur_status aur_run_evaluate(struct aur_run *run)
 	return AUR_OK;
 }
 
+/* NULL where the training has left no memory for it: the ceiling seen before stands then. */
+static aur_status open_ceiling(const struct aur_run *run, struct aur_ceiling **ceiling)
+{
+	const aur_status status = aur_ceiling_open(run->backend, aur_precision_of(&run->config, run->backend), ceiling);
+	if (status != AUR_MEMORY)
+		return status;
+	aur_error_clear();
+	return AUR_OK;
+}
+
+static aur_status run_ceiling(struct aur_run *run, struct aur_ceiling *ceiling)
+{
+	const double moment_s = 0.05;
+	return ceiling ? aur_ceiling_run(ceiling, moment_s, &run->own_ceiling) : AUR_OK;
+}
+
 /* On all ranks at the same time, as they will compute, and for a moment only: a core that another program has just then
  * makes a low ceiling, so it is called at two places of the start, and a rank's best counts. */
 aur_status aur_run_measure_ceiling(struct aur_run *run)
 {
-	const double moment_s = 0.05;
 	struct aur_ceiling *ceiling = NULL;
-	aur_status status = aur_ceiling_open(run->backend, aur_precision_of(&run->config, run->backend), &ceiling);
-	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, status));
-	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, aur_ceiling_run(ceiling, moment_s, &run->own_ceiling)));
+	aur_status status;
+	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, open_ceiling(run, &ceiling)));
+	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, run_ceiling(run, ceiling)));
 	double all = run->own_ceiling;
 	AUR_TRY_CLEANUP(run->comm->ops->all_reduce(run->comm, &all, 1, AUR_COMM_SUM));
 	run->ceiling = all;

@@ -157,6 +157,21 @@ static aur_status compare_ranks(struct aur_run *run)
 	return aur_comm_agree(run->comm, compare_all(&mine, &first));
 }
 
+/* Before it is taken where the system would not refuse it, after it was refused where it does. */
+static aur_status create_trainer(struct aur_run *run)
+{
+	const struct aur_memory_rank rank = {
+		.config = &run->config,
+		.model = run->model,
+		.backend = run->backend,
+		.ranks = run->comm->size,
+		.program_bytes = run->program_bytes,
+	};
+	AUR_TRY(aur_memory_check(&rank, run->comm->ranks_on_node));
+	const aur_status status = aur_trainer_create(&run->config, run->model, run->backend, run->exchange, &run->trainer);
+	return status == AUR_MEMORY ? aur_memory_explain(&rank, run->comm->ranks_on_node) : status;
+}
+
 static aur_status create_model(struct aur_run *run)
 {
 	struct aur_model_config config;
@@ -167,7 +182,7 @@ static aur_status create_model(struct aur_run *run)
 		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements,
 		(long long)config.vocab_size, (long long)config.block_size);
 	aur_precision_say(&run->config, run->backend);
-	AUR_TRY(aur_trainer_create(&run->config, run->model, run->backend, run->exchange, &run->trainer));
+	AUR_TRY(create_trainer(run));
 	if (config.type == AUR_TYPE_GPT && run->backend->attention[0])
 		aur_info("attention: %s", run->backend->attention);
 	return AUR_OK;

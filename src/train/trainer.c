@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/threads.h"
+#include "micro.h"
 #include "train/precision.h"
 
 #include <stdio.h>
@@ -106,6 +107,9 @@ static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
 		lane->tokens = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
 		lane->targets = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
 		lane->state = aur_arena_take(arena, "batch", sizeof *lane->state);
+		if (lane->recorder)
+			lane->losses =
+				aur_arena_take(arena, "batch", (size_t)config->train.micro_batch_size * sizeof *lane->losses);
 	}
 	trainer->state = aur_arena_take(arena, "batch", sizeof *trainer->state);
 }
@@ -162,6 +166,7 @@ static aur_status make_lanes(struct aur_trainer *trainer)
 	for (int i = 0; i < trainer->n_lanes; i++) {
 		trainer->lanes[i].tree.count = trainer->slices.count;
 		trainer->lanes[i].tree.n_buffers = aur_leaf_tree_buffers(trainer->leaves_here / trainer->n_lanes);
+		trainer->lanes[i].recorder = trainer->backend->graphs;
 	}
 	return AUR_OK;
 }
@@ -237,6 +242,8 @@ static aur_status create(struct aur_trainer *trainer)
 {
 	AUR_TRY(share_work(trainer));
 	AUR_TRY(make_segments(trainer));
+	trainer->overlaps = trainer->config->train.reduction == AUR_REDUCTION_FAST && trainer->comm->size > 1 &&
+						trainer->comm->ops->reduce_stretch_start;
 	AUR_TRY(take_memory(trainer));
 	const size_t held = trainer->plan.used;
 	struct aur_arena activations = {0};
@@ -307,6 +314,7 @@ void aur_trainer_destroy(struct aur_trainer **trainer)
 	struct aur_trainer *gone = *trainer;
 	aur_crew_destroy(&gone->crew);
 	for (int i = 0; i < gone->n_lanes && gone->lanes; i++) {
+		aur_micro_forget(&gone->lanes[i]);
 		aur_workspace_destroy(&gone->lanes[i].workspace);
 		if (i > 0)
 			aur_backend_close(&gone->lanes[i].backend);

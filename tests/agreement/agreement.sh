@@ -95,11 +95,17 @@ within() {
 		}' || fail "losses of $2 and $3 are not within $1"
 }
 
+# same_parts FILE OTHER PART: of two checkpoints, where HDF5's tools are installed.
+same_parts() {
+	command -v h5diff >/dev/null || { echo "not compared, no h5diff: $3 of $1"; return 0; }
+	h5diff "$@"
+}
+
 same_run() {
 	[ "$(curve "$1" | wc -l)" -gt 50 ] || fail "$1 has too few log lines"
 	[ "$(curve "$1")" = "$(curve "$2")" ] || fail "losses or norms of $1 and $2 differ"
-	h5diff "$1/checkpoints/step-00000200.h5" "$2/checkpoints/step-00000200.h5" /params || fail "weights of $1 and $2 differ"
-	h5diff "$1/checkpoints/step-00000200.h5" "$2/checkpoints/step-00000200.h5" /adam || fail "m or v of $1 and $2 differ"
+	same_parts "$1/checkpoints/step-00000200.h5" "$2/checkpoints/step-00000200.h5" /params || fail "weights of $1 and $2 differ"
+	same_parts "$1/checkpoints/step-00000200.h5" "$2/checkpoints/step-00000200.h5" /adam || fail "m or v of $1 and $2 differ"
 }
 
 # Rounding differs in its order alone; 200 steps of training carry it on.
@@ -133,6 +139,23 @@ a_rerun_gives_equal_bits() {
 	device 1 three --system.precision=bf16 --model.dropout=0.1
 	device 1 four --system.precision=bf16 --model.dropout=0.1
 	same_run three four
+}
+
+# A micro-batch that was recorded once and one whose operations are asked for each time; and where recording fails.
+recorded_micro_batches_give_equal_bits() {
+	local bf16=(--system.precision=bf16 --model.dropout=0.1 --train.micro_batch_size=1 --train.steps=60)
+	device 1 recorded "${bf16[@]}" --train.checkpoint_interval=60
+	AURELIUS_GRAPHS=off device 1 asked "${bf16[@]}" --train.checkpoint_interval=60
+	[ "$(curve recorded | wc -l)" -gt 50 ] || fail "too few log lines"
+	[ "$(curve recorded)" = "$(curve asked)" ] || fail "losses or norms differ"
+	same_parts recorded/checkpoints/step-00000060.h5 asked/checkpoints/step-00000060.h5 /params || fail "weights differ"
+	grep -q 'CUDA graphs are not used' recorded.log && fail "nothing was recorded"
+	[ "$on" = emulated ] || return 0
+	AURELIUS_EMULATOR_TRACE=1 device 1 traced "${bf16[@]}" --stop-at 3
+	[ "$(grep -c 'emulator: graph of' traced.log)" -gt 3 ] || fail "no graph was run"
+	AURELIUS_EMULATOR_REFUSE=capture:1 device 1 refused "${bf16[@]}" --train.checkpoint_interval=60
+	[ "$(grep -c 'CUDA graphs are not used: operation failed' refused.log)" = 1 ] || fail "it does not say so once"
+	[ "$(curve refused)" = "$(curve asked)" ] || fail "losses or norms differ where recording fails"
 }
 
 # Leaves of one rank with two micro-batches, and of two ranks that share the device.
@@ -175,14 +198,20 @@ eval_and_generate_agree() {
 	cmp device.txt cpu.txt || fail "the likeliest tokens differ: $(cat device.txt) and $(cat cpu.txt)"
 }
 
-# refuses CODE PATTERN COMMAND...: ends within ten seconds with that code and says so in one line.
-refuses() {
-	local code=$1 pattern=$2 got=0 began=$SECONDS
+# ends CODE PATTERN COMMAND...: with that code, and says so.
+ends() {
+	local code=$1 pattern=$2 got=0
 	shift 2
-	timeout 60 "$@" >out.log 2>&1 || got=$?
+	timeout 280 "$@" >out.log 2>&1 || got=$?
 	[ "$got" = "$code" ] || fail "exit code $got, not $code: $*"
-	[ $((SECONDS - began)) -le 10 ] || fail "took $((SECONDS - began)) s: $*"
 	grep -qE -- "$pattern" out.log || fail "nothing says: $pattern"
+}
+
+# refuses CODE PATTERN COMMAND...: the same within ten seconds.
+refuses() {
+	local began=$SECONDS
+	ends "$@"
+	[ $((SECONDS - began)) -le 10 ] || fail "took $((SECONDS - began)) s: ${*:3}"
 }
 
 only_emulated() {
@@ -199,6 +228,51 @@ without_a_device_the_reason_is_said() {
 	# With auto the CPU takes its place.
 	AURELIUS_EMULATOR_DEVICES=0 timeout 60 "$aurelius" train --config config.yaml --run auto --train.steps=20 >auto.log 2>&1 ||
 		fail "auto without a device"
+}
+
+# says PATTERN COMMAND...: ends with 0 and says so.
+says() {
+	local pattern=$1
+	shift
+	timeout 60 "$@" >out.log 2>&1 || fail "$*: exit code $?"
+	grep -qE -- "$pattern" out.log || fail "$*: nothing says: $pattern"
+}
+
+# doctor tells what there is, and works where there is nothing.
+doctor_and_plan_tell_of_devices() {
+	only_emulated
+	local plan=("$aurelius" plan --config config.yaml --ranks 2 --data data.h5 --system.backend=cuda)
+	AURELIUS_EMULATOR_DEVICES=2 says 'emulator 0000:01:00.0: compute capability 9.0, [0-9.]+ GB of memory' "$aurelius" doctor
+	grep -qE 'will be used.*cuda: emulated|cuda: emulated, fp32, tf32 or bf16' out.log || fail "the backend is not named"
+	grep -qE 'fp32 product' out.log && grep -qE 'tf32 product' out.log && grep -qE 'memory copy' out.log || fail "no ceilings"
+	grep -qE 'NCCL +2[.]' out.log || fail "NCCL's version is not told"
+	grep -q 'cuDNN: this program was built without it (attention is computed by own kernels' out.log || fail "cuDNN is not missed"
+	AURELIUS_EMULATOR_CAPABILITY=75 says 'compute capability 7.5, 8.0 or newer is needed' "$aurelius" doctor
+	AURELIUS_EMULATOR_DRIVER=none says 'GPU: cuda: this machine has no NVIDIA driver' "$aurelius" doctor
+	AURELIUS_EMULATOR_DRIVER=too-old says 'GPU: cuda: the NVIDIA driver is for CUDA 11.4' "$aurelius" doctor
+	AURELIUS_EMULATOR_DEVICES=2 says 'gpu +emulator' "${plan[@]}"
+	grep -qE 'ranks on this machine +2' out.log || fail "a rank a GPU is not planned"
+	grep -qE 'tokens/s|tokens per s' out.log || fail "no time is predicted"
+	grep -q 'host memory of a rank' out.log || fail "the host's memory is not planned"
+}
+
+# A device that is too small: every part is named, and the micro-batch that is said to fit does, and no larger one.
+memory_that_does_not_fit_is_explained() {
+	only_emulated
+	local large=(--train.batch_size=64 --train.steps=1 --train.warmup_steps=0 --train.eval_interval=0 --model.n_layer=12
+		--model.n_embd=64)
+	local train=("$aurelius" train --config config.yaml --system.backend=cuda "${large[@]}") fits
+	# More than cuBLASLt's workspaces, and those of the measurement of the ceiling, take.
+	export AURELIUS_EMULATOR_MEMORY_MB=80
+	ends 4 'memory: a rank needs [0-9.]* MB and can have [0-9.]* MB of emulator: weights .* MB, gradient buffers .* MB' \
+		"${train[@]}" --run small --train.micro_batch_size=64
+	grep -qE 'mlp [0-9.]* MB, backward [0-9.]* MB, scratch [0-9.]* MB; of train.micro_batch_size, which is 64, [0-9]+ is the largest' out.log ||
+		fail "parts or the micro-batch are not named"
+	fits=$(sed -n 's/.*which is 64, \([0-9]*\) is the largest that fits.*/\1/p' out.log)
+	[ "$(grep -c 'memory: ' out.log)" = 1 ] || fail "it is said more than once"
+	ends 4 "which is $((2 * fits)), $fits is the largest" "${train[@]}" --run small --train.micro_batch_size=$((2 * fits))
+	timeout 280 "${train[@]}" --run small --train.micro_batch_size="$fits" >out.log 2>&1 || fail "$fits does not fit"
+	ends 4 'none fits .system.recompute: block keeps less.; a smaller model' "${train[@]}" --run small --model.n_embd=384
 }
 
 # A GPU that fails in the middle ends all ranks, and the last checkpoint is whole.

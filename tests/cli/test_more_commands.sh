@@ -62,6 +62,15 @@ wrong 2 "use 1, 2, 4 ranks" "$aurelius" plan --config tiny.yaml --ranks 3 --voca
 wrong 3 "missing.h5" "$aurelius" plan --config tiny.yaml --ranks 1 --data missing.h5
 wrong 2 "missing.yaml" "$aurelius" plan --config missing.yaml --ranks 1 --vocab-size 10
 
+# ---- memory that is not there ----
+# Most of a terabyte of activations: refused before it is taken, with the micro-batch that would fit.
+run "$aurelius" train --config tiny.yaml --run large --data data.h5 --system.backend=cpu --train.batch_size=65536 \
+	--train.micro_batch_size=65536 --model.n_embd=256 --model.n_layer=100
+same "$code" 4 "exit code of a training that is too large"
+holds "$err" "of train.micro_batch_size, which is 65536, " "a training that is too large"
+holds "$err" "attention " "a training that is too large"
+holds "$err" "is the largest that fits" "a training that is too large"
+
 # ---- sweep ----
 sweep() {
 	echo "$aurelius" sweep --config tiny.yaml --run sweep --data data.h5 --train.learning_rate=1e30,1e-2,1e-3 \

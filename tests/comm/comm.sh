@@ -250,6 +250,31 @@ a_fast_training_comes_close() {
 	done
 }
 
+# The exchange of a bucket begins while the backward pass goes on; what it gives is what one bucket at its end gives.
+the_fast_reduction_overlaps() {
+	[ -x "${AURELIUS_EMULATED:-}" ] || skip "the emulated program is not built"
+	aurelius=$AURELIUS_EMULATED
+	prepare
+	local n options=(train --config config.yaml "${few[@]}" --train.reduction=fast --train.steps=1 --train.eval_interval=1
+		--train.checkpoint_interval=1) weights=checkpoints/step-00000001.h5
+	for n in 2 4; do
+		AURELIUS_EMULATOR_DEVICES=$n AURELIUS_EMULATOR_TRACE=1 timeout 120 mpirun -np $n --tag-output --bind-to none "$aurelius" \
+			"${options[@]}" --run buckets$n --system.allreduce_bucket_mb=0.004 >out.log 2>&1 || fail "$n ranks, buckets"
+		# Kind 3 is a reduction; keys_gradient is a kernel of the backward pass, the last of them that of the first layer.
+		grep '^\[1,0\]' out.log | awk '/exchange of kind 3,/ { if (!sums++) first = NR } /launch.*keys_gradient/ { last = NR }
+			END { exit !(sums > 6 && first < last) }' || fail "$n ranks: no exchange begins before the backward pass ends"
+		AURELIUS_EMULATOR_DEVICES=$n timeout 120 mpirun -np $n --bind-to none "$aurelius" "${options[@]}" --run one$n \
+			--system.allreduce_bucket_mb=64 >out.log 2>&1 || fail "$n ranks, one bucket"
+		# Of two numbers there is one sum; of four MPI, on which the twin stands, adds in an order that follows the size.
+		if [ $n = 2 ]; then
+			[ "$(curve buckets$n)" = "$(curve one$n)" ] || fail "$n ranks: losses or norms differ"
+			h5diff buckets$n/$weights one$n/$weights /params || fail "$n ranks: weights differ"
+		else
+			h5diff -q -d 1e-5 buckets$n/$weights one$n/$weights /params || fail "$n ranks: weights are not close"
+		fi
+	done
+}
+
 a_failure_in_training_ends_all() {
 	local began=$SECONDS
 	prepare

@@ -94,6 +94,33 @@ static aur_status compare_reduce_scatter(struct bench *bench, const struct aur_s
 	return AUR_OK;
 }
 
+/* In stretches, one of them empty, with a single wait at the end. */
+static aur_status sum_stretches(struct bench *bench, const struct aur_slices *slices, const float *send, float *out)
+{
+	const struct aur_comm_ops *ops = bench->comm->ops;
+	const int64_t cuts[] = {0, slices->count / 3, slices->count / 3, slices->count / 2, slices->count};
+	for (int i = 0; i < 4; i++)
+		AUR_TRY(ops->reduce_stretch_start(bench->comm, slices, send, out, cuts[i], cuts[i + 1]));
+	return end(bench->comm, AUR_OK);
+}
+
+static aur_status compare_stretches(struct bench *bench, const struct aur_slices *slices, const float *send)
+{
+	const int64_t own = aur_slice_length(slices, bench->world->rank);
+	if (!bench->comm->ops->reduce_stretch_start) {
+		CHECK(strcmp(bench->way, "staged") == 0);
+		return AUR_OK;
+	}
+	float *expected = take(bench, (size_t)own * sizeof *send), *got = take(bench, (size_t)own * sizeof *send);
+	AUR_TRY(end(bench->world, bench->world->ops->reduce_scatter_start(bench->world, slices, send, expected)));
+	AUR_TRY(sum_stretches(bench, slices, send, got));
+	for (int64_t i = 0; i < own; i++)
+		CHECK(isfinite(got[i]) && got[i] == expected[i]);
+	drop(bench, expected);
+	drop(bench, got);
+	return AUR_OK;
+}
+
 static aur_status compare_all_gather(struct bench *bench, const struct aur_slices *slices, size_t element_bytes)
 {
 	const int own = bench->world->rank;
@@ -133,6 +160,7 @@ static aur_status compare_all(struct bench *bench, int64_t count, int64_t unit)
 	aur_slices_make(&slices, count, unit, bench->world->size);
 	AUR_TRY(compare_exchange(bench, &slices, send));
 	AUR_TRY(compare_reduce_scatter(bench, &slices, send));
+	AUR_TRY(compare_stretches(bench, &slices, send));
 	AUR_TRY(compare_all_gather(bench, &slices, sizeof(float)));
 	AUR_TRY(compare_all_gather(bench, &slices, sizeof(double)));
 	if ((bench->world->size & (bench->world->size - 1)) == 0)

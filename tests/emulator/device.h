@@ -23,7 +23,7 @@ extern dim3 gridDim;
 constexpr int warpSize = AUR_WARP;
 
 #define AUR_KERNEL(threads) void
-#define AUR_DEVICE inline
+#define AUR_ON_DEVICE inline
 #define AUR_SHARED(type, name, count)                                                                                  \
 	static const char aur_key_of_##name = 0;                                                                           \
 	type(&name)[count] =                                                                                               \

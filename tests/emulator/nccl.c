@@ -101,10 +101,21 @@ ncclResult_t ncclCommInitRank(ncclComm_t *handle, int nranks, ncclUniqueId id, i
 	return ncclCommInitRankConfig(handle, nranks, id, rank, NULL);
 }
 
+/* Beside the launches that the emulated device traces. */
+static void trace(const struct twin_job *job)
+{
+	const char *set = getenv("AURELIUS_EMULATOR_TRACE");
+	if (set && *set == '1')
+		fprintf(stderr, "emulator: rank %d: exchange of kind %d, %d calls\n", job->comm->rank, (int)job->calls[0].kind,
+			job->n_calls);
+}
+
 /* Puts on its stream what waited for the polls to be over. */
 static ncclResult_t launch(struct twin_job *job)
 {
 	struct ncclComm *comm = job->comm;
+	if (job->n_calls > 0)
+		trace(job);
 	if (cudaLaunchHostFunc(job->stream, twin_run, job) == cudaSuccess)
 		return ncclSuccess;
 	free(job->calls);

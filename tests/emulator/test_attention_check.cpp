@@ -54,7 +54,7 @@ static aur_status forward(void *self, const aur_attention_forward *op, int *serv
 	if (candidate->fault == REFUSES)
 		return AUR_OK;
 	if (candidate->fault == FAILS)
-		return aur_fail(AUR_DEVICE_FAILED, "an engine is missing");
+		return aur_fail(AUR_DEVICE, "an engine is missing");
 	if (candidate->fault == LARGER_SCALE)
 		changed.scale *= 1.3f;
 	AUR_TRY(aur_attention_forward_tiled(candidate->cuda, &changed));

@@ -22,7 +22,7 @@ static void a_barrier_lets_threads_read_what_others_wrote(void **state)
 		assert_true(device_read(to, i) == static_cast<float>(N - 1 - i));
 }
 
-template <typename T> AUR_DEVICE T warp_sum(T x)
+template <typename T> AUR_ON_DEVICE T warp_sum(T x)
 {
 	for (int offset = warpSize / 2; offset > 0; offset /= 2)
 		x += __shfl_xor_sync(0xffffffffu, x, offset);
@@ -152,7 +152,7 @@ static void threads_that_returned_are_not_waited_for(void **state)
 	assert_true(device_read(y, 40) == 40.0f);
 }
 
-AUR_DEVICE float block_sum(float x)
+AUR_ON_DEVICE float block_sum(float x)
 {
 	AUR_SHARED(float, parts, 64);
 	__syncthreads();

@@ -1,4 +1,3 @@
-/* First: launch.cuh has a word AUR_DEVICE of its own. */
 extern "C" {
 #include "backend/backend.h"
 #include "core/log.h"

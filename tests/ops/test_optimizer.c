@@ -1,6 +1,8 @@
 #include "oracle.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { COUNT = 40000, SEGMENTS = 5 };
 
@@ -98,6 +100,48 @@ static void skip_writes_nothing(void **state)
 	ops_assert_same_bits("w", before[0], ops_get(backend, a.w, COUNT), COUNT * sizeof(float));
 	ops_assert_same_bits("m", before[1], ops_get(backend, a.m, COUNT), COUNT * sizeof(float));
 	ops_assert_same_bits("v", before[2], ops_get(backend, a.v, COUNT), COUNT * sizeof(float));
+	ops_close(&backend);
+}
+
+/* The copy that products read is the one that cast would make, wherever a slice begins, and a skipped step leaves it.
+ */
+static void the_rounded_copy_is_that_of_cast(void **state)
+{
+	(void)state;
+	static const int64_t cuts[] = {0, 3, 4096, COUNT};
+	struct aur_backend *backend = open_backend();
+	const struct adam_arrays a = put_arrays(backend);
+	const struct aur_step_state *state_there = put_state(backend, &usual);
+	const size_t bytes = COUNT * sizeof(uint16_t);
+	uint16_t *rounded = ops_put_bytes(backend, NULL, bytes), *cast = ops_put_bytes(backend, NULL, bytes);
+	for (int i = 0; i < 3; i++) {
+		const int64_t count = cuts[i + 1] - cuts[i];
+		const struct aur_adamw_segment one = {0, count, 0.1f};
+		struct aur_adamw op = op_of(&a, cuts[i], count, state_there);
+		op.rounded = aur_view1_of(rounded + cuts[i], AUR_BF16, count);
+		op.segments = &one;
+		op.n_segments = 1;
+		ops_assert_status(backend->ops->adamw(backend, &op), AUR_OK, "");
+	}
+	const struct aur_cast convert = {.x = aur_view1(a.w, COUNT), .y = aur_view1_of(cast, AUR_BF16, COUNT)};
+	ops_assert_status(backend->ops->cast(backend, &convert), AUR_OK, "");
+	uint16_t *got = malloc(bytes), *wanted = malloc(bytes);
+	ops_get_bytes(backend, got, rounded, bytes);
+	ops_get_bytes(backend, wanted, cast, bytes);
+	ops_assert_same_bits("rounded", wanted, got, bytes);
+	struct aur_step_state skipping = usual;
+	skipping.skip = 1;
+	struct aur_adamw op = op_of(&a, 0, COUNT, put_state(backend, &skipping));
+	op.rounded = aur_view1_of(rounded, AUR_BF16, COUNT);
+	ops_assert_status(backend->ops->zero(backend, rounded, bytes), AUR_OK, "");
+	ops_assert_status(backend->ops->adamw(backend, &op), AUR_OK, "");
+	memset(wanted, 0, bytes);
+	ops_get_bytes(backend, got, rounded, bytes);
+	ops_assert_same_bits("after a skipped step", wanted, got, bytes);
+	op.rounded = aur_view1(a.m, COUNT);
+	ops_assert_status(backend->ops->adamw(backend, &op), AUR_SHAPE, "adamw: rounded is");
+	free(got);
+	free(wanted);
 	ops_close(&backend);
 }
 
@@ -252,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(step_follows_the_formula),
 		cmocka_unit_test(skip_writes_nothing),
+		cmocka_unit_test(the_rounded_copy_is_that_of_cast),
 		cmocka_unit_test(a_step_in_slices_gives_the_same_bits),
 		cmocka_unit_test(sums_of_squares_are_per_block),
 		cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),

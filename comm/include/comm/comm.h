@@ -42,6 +42,12 @@ struct aur_comm_ops {
 	 * `out` [length of slice r]. */
 	aur_status (*reduce_scatter_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, const float *send, float *out);
+	/* OPTIONAL. The same of elements [from, to) of the arena alone, once the backend has done what it was asked so far:
+	 * a stretch can be summed while the backward pass computes those that follow. Several come before one finish(). As
+	 * above the library chooses the order of a sum, and where the cuts are may change it. NULL where the host moves the
+	 * data. */
+	aur_status (*reduce_stretch_start)(struct aur_comm *comm, const struct aur_slices *slices, const float *send,
+		float *out, int64_t from, int64_t to);
 	/* REQUIRED. In place: every rank brings its slice of `data` [slices->count] and gets all the others. */
 	aur_status (*all_gather_start)(
 		struct aur_comm *comm, const struct aur_slices *slices, void *data, size_t element_bytes);
@@ -97,6 +103,9 @@ struct aur_comm_factory {
 
 /* main registers it. NULL: device memory is staged through the host's. */
 void aur_comm_register(const struct aur_comm_factory *factory);
+
+/* "2.28.9" of what is registered; empty: it is not installed. 0: nothing is compiled in. */
+int aur_comm_library(char *version, size_t bytes);
 
 /* Collective. The communicator for the memory of `backend`, on the ranks of `world`: `world` itself where that is the
  * host's or there is one rank; nccl where it is registered and installed and each rank has a device of its own; else

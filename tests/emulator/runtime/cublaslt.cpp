@@ -349,15 +349,30 @@ static cublasStatus_t refuse(const char *what)
 	return CUBLAS_STATUS_INVALID_VALUE;
 }
 
-/* The workspace is used up as on a device: what lay there is lost. */
-static int use_workspace(void *workspace, size_t bytes, const struct lt_algorithm *algorithm)
+static int has_workspace(const void *workspace, size_t bytes, const struct lt_algorithm *algorithm)
 {
-	if (algorithm->workspace == 0)
-		return 1;
-	if (bytes < algorithm->workspace || !memory_find(workspace, algorithm->workspace))
-		return 0;
-	memset(workspace, 0xff, algorithm->workspace);
-	return 1;
+	return algorithm->workspace == 0 ||
+		   (bytes >= algorithm->workspace && memory_find(workspace, algorithm->workspace) != nullptr);
+}
+
+/* All that a product needs, so that it may come later: descriptors are the caller's again when its call returns. */
+struct lt_multiplication {
+	struct lt_description description;
+	struct lt_layout layouts[LT_OPERANDS];
+	struct lt_operands operands;
+	void *workspace;
+	struct lt_algorithm algorithm;
+};
+
+/* The workspace is used up as on a device: what lay there is lost. C in place of D is told by its descriptor. */
+static void multiply(const struct lt_multiplication &all)
+{
+	const struct lt_layout *const layouts[] = {
+		&all.layouts[LT_A], &all.layouts[LT_B], &all.layouts[LT_C], &all.layouts[LT_D]};
+	if (all.algorithm.workspace > 0)
+		memset(all.workspace, 0xff, all.algorithm.workspace);
+	lt_multiply(&all.description, layouts, &all.operands);
+	stream_spend(milliseconds[all.algorithm.id]);
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t description, const void *alpha,
@@ -388,9 +403,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 	const char *wrong = find_wrong_memory(description_of(description), layouts, pointers, operands.beta, &read);
 	if (wrong)
 		return refuse(wrong);
-	if (!use_workspace(workspace, workspace_bytes, &read))
+	if (!has_workspace(workspace, workspace_bytes, &read))
 		return refuse("less workspace than the algorithm needs");
-	lt_multiply(description_of(description), layouts, &operands);
-	stream_spend(milliseconds[read.id]);
+	const struct lt_multiplication all = {*description_of(description),
+		{*layouts[LT_A], *layouts[LT_B], *layouts[LT_C], *layouts[LT_D]}, operands, workspace, read};
+	if (!graph_records(stream, [all] { multiply(all); }))
+		multiply(all);
 	return CUBLAS_STATUS_SUCCESS;
 }

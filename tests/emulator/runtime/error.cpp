@@ -54,6 +54,9 @@ cudaError_t cudaPeekAtLastError(void)
 #define ERRORS(X)                                                                                                      \
 	X(cudaSuccess, "no error")                                                                                         \
 	X(cudaErrorInvalidValue, "invalid argument")                                                                       \
+	X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")                           \
+	X(cudaErrorStreamCaptureInvalidated, "operation failed due to a previous error during capture")                    \
+	X(cudaErrorStreamCaptureUnmatched, "capture was not initiated in this stream")                                     \
 	X(cudaErrorMemoryAllocation, "out of memory")                                                                      \
 	X(cudaErrorInitializationError, "initialization error")                                                            \
 	X(cudaErrorInvalidConfiguration, "invalid configuration argument")                                                 \

@@ -5,6 +5,7 @@
 
 #include "emulator/runtime.h"
 
+#include <functional>
 #include <mutex>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,6 +57,12 @@ void error_forget(void);
 int stream_is_known(cudaStream_t stream);
 void stream_spend(double ms);
 
+/* graph.cpp: 1 when the stream is recording, which then keeps the work; else it is to be done. */
+int graph_records(cudaStream_t stream, std::function<void()> work);
+int graph_is_recorded(cudaStream_t stream);
+/* A call that waits: no stream that records allows it, and the recording is lost. cudaSuccess on any other. */
+cudaError_t graph_spoil(cudaStream_t stream);
+
 /* memory.cpp */
 struct allocation {
 	char *begin; /* as handed out */
@@ -90,7 +97,8 @@ void tracking_forget(void);
 /* inject.cpp: whether AURELIUS_EMULATOR_FAIL asks this call of its kind to fail: `kernel:3` is the third launch. */
 int inject_failure(const char *kind);
 /* Whether AURELIUS_EMULATOR_REFUSE asks cuBLASLt to refuse this algorithm: `check:5` when it is asked about algorithms
- * 0 and 2, `matmul:5` when they are run, `broadcast:1` a C of leading dimension 0. */
+ * 0 and 2, `matmul:5` when they are run, `broadcast:1` a C of leading dimension 0; `capture:1` the end of a recording.
+ */
 int inject_refusal(const char *kind, int algorithm);
 /* AURELIUS_EMULATOR_BUSY=2: of three queries of a stream or an event the first two find it busy. */
 int inject_busy(void);

@@ -86,7 +86,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
-	return check_stream(stream);
+	const cudaError_t spoilt = graph_spoil(stream);
+	return spoilt == cudaSuccess ? check_stream(stream) : error_set(spoilt);
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t stream)
@@ -99,7 +100,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status)
 {
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
-	*status = cudaStreamCaptureStatusNone;
+	*status = graph_is_recorded(stream) ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
 	return check_stream(stream);
 }
 
@@ -188,12 +189,16 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 {
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
 	const cudaError_t error = check_stream(stream);
-	return error == cudaSuccess ? cudaMemcpy(to, from, bytes, kind) : error;
+	if (error != cudaSuccess || graph_records(stream, [=] { (void)cudaMemcpy(to, from, bytes, kind); }))
+		return error;
+	return cudaMemcpy(to, from, bytes, kind);
 }
 
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream)
 {
 	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
 	const cudaError_t error = check_stream(stream);
-	return error == cudaSuccess ? cudaMemset(memory, value, bytes) : error;
+	if (error != cudaSuccess || graph_records(stream, [=] { (void)cudaMemset(memory, value, bytes); }))
+		return error;
+	return cudaMemset(memory, value, bytes);
 }

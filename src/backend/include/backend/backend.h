@@ -1,6 +1,7 @@
 #ifndef AUR_BACKEND_BACKEND_H
 #define AUR_BACKEND_BACKEND_H
 
+#include "backend/survey.h"
 #include "backend/tensor.h"
 #include "core/status.h"
 
@@ -191,9 +192,11 @@ struct aur_adamw_segment {
  *   g = gradient * state.gradient_scale
  *   m = beta1 m + (1-beta1) g         v = beta2 v + (1-beta2) g^2
  *   w -= learning_rate * (m/correction1 / (sqrt(v/correction2) + epsilon) + weight_decay * w)
- * Nothing is written when state.skip. All tensors fp32 of equal count; segments cover the slice, in order. */
+ * Nothing is written when state.skip. Tensors of equal count, fp32 but for `rounded`; segments cover the slice, in
+ * order. */
 struct aur_adamw {
 	struct aur_tensor weights, gradients, m, v;
+	struct aur_tensor rounded; /* optional, bf16 of the same count: = the new weights, as cast rounds them */
 	const struct aur_adamw_segment *segments; /* host memory */
 	int64_t n_segments;
 	float beta1, beta2, epsilon;
@@ -244,6 +247,10 @@ struct aur_backend_ops {
 	aur_status (*zero)(struct aur_backend *backend, void *memory, size_t bytes);
 	/* Waits until everything asked for so far is done, and returns the first failure among it. */
 	aur_status (*synchronise)(struct aur_backend *backend);
+	/* How many bytes allocate() and reserve() could have together, as far as is known; what reserve() holds counts as
+	 * free. Of a device its free memory; of the host all that this process can ever hold, the program included,
+	 * whatever others hold of it. */
+	aur_status (*room)(struct aur_backend *backend, int64_t *bytes);
 	/* Sizes scratch memory for the largest shapes; `bytes` (may be NULL) gets what it took. Called once. */
 	aur_status (*reserve)(struct aur_backend *backend, const struct aur_backend_limits *limits, size_t *bytes);
 	void (*close)(struct aur_backend *backend);
@@ -306,14 +313,36 @@ struct aur_backend_choices {
 	void (*measure)(struct aur_backend *backend, int measure);
 };
 
+/* Named stretches of the host's time, within one another, which a profiler shows beside what the device does. */
+struct aur_backend_marks {
+	void (*begin)(const char *name);
+	void (*end)(void);
+};
+
+/* Operations recorded once and asked for again as one: a device then waits for the host once for all of them. What is
+ * recorded reads the same memory each time; what is to change lies in that memory. */
+struct aur_backend_graphs {
+	/* From here to end() operations are recorded and not done. They must not wait for the device. */
+	aur_status (*begin)(struct aur_backend *backend);
+	/* `keep` 0: what was recorded is forgotten. Else *graph is what run() does and the caller discards; NULL with
+	 * AUR_OK: it cannot be recorded, which a line of the log says once, and the operations have to be asked for. */
+	aur_status (*end)(struct aur_backend *backend, int keep, void **graph);
+	/* Asynchronous on the compute stream, as an operation. */
+	aur_status (*run)(struct aur_backend *backend, void *graph);
+	void (*discard)(struct aur_backend *backend, void *graph);
+};
+
 struct aur_backend {
 	const struct aur_backend_ops *ops;
 	const struct aur_backend_streams *streams; /* NULL where memory is the host's and nothing is asynchronous */
 	const struct aur_backend_choices *choices; /* NULL where nothing is chosen */
+	const struct aur_backend_graphs *graphs;   /* NULL where recording gains nothing, or was switched off */
+	const struct aur_backend_marks *marks;     /* NULL without a profiler's library */
 	const char *name;                          /* "cpu" */
 	char variant[96];   /* what bits depend on, "avx512bf16": the instruction set the operations are compiled for */
 	char device[96];    /* the device's model, "NVIDIA H200"; empty: the host's processor */
 	char device_id[32]; /* which of its node's devices, as all programs on it name it: the PCI address */
+	int devices;        /* of its kind that this process sees; 0: the host's processor */
 	int host_memory;    /* 1 when its pointers may be read by the host */
 	int fast_bf16;      /* 1 when it has instructions for products of bf16; without them they work, only slower */
 	int fast_tf32;      /* 1 when products of fp32 may round their operands to TF32, which is faster */
@@ -332,6 +361,8 @@ struct aur_backend_factory {
 	aur_status (*open)(struct aur_backend **backend);
 	/* OPTIONAL. What open() takes from now on: device `place` modulo those this process sees, counted from 0. */
 	void (*use_device)(int place);
+	/* OPTIONAL. What there is of devices and of the libraries they need, also where nothing can be opened. */
+	void (*survey)(struct aur_survey *survey);
 };
 
 /* main registers what was compiled in, in order of preference. At most 4. */
@@ -344,6 +375,22 @@ aur_status aur_backend_open(const char *name, struct aur_backend **backend);
 /* Before opening: the backends that have several devices take number `place`, modulo those this process sees. A rank
  * gives its number on its node, so that each has its own; a launcher that shows each rank one device gives it that. */
 void aur_backend_use_device(int place);
+
+/* What the backend `name` finds; 0: it is not compiled in, or has no devices to look for. */
+int aur_backend_survey(const char *name, struct aur_survey *survey);
+
+/* A stretch of the host's time for profilers (struct aur_backend_marks); nothing where there is none. */
+static inline void aur_mark_begin(const struct aur_backend *backend, const char *name)
+{
+	if (backend->marks)
+		backend->marks->begin(name);
+}
+
+static inline void aur_mark_end(const struct aur_backend *backend)
+{
+	if (backend->marks)
+		backend->marks->end();
+}
 
 /* Accepts NULL and a closed one; sets *backend to NULL. */
 void aur_backend_close(struct aur_backend **backend);

@@ -86,6 +86,11 @@ struct aur_micro_batch {
 	double *loss;                       /* out [batch]: sum over the positions of a sequence, natural logarithm */
 	float *gradients;                   /* += flat; NULL: evaluation, dropout off */
 	float gradient_scale;               /* of the loss, usually 1 / (batch_size * positions) */
+	/* OPTIONAL. Told in the course of the backward pass that nothing will be added any more to the gradients before
+	 * element `done` of the arena: they are complete when what the backend was asked so far is done. `done` grows from
+	 * call to call and is the arena's count in the last; its values depend on the model alone. */
+	aur_status (*completed)(void *context, int64_t done);
+	void *context;
 };
 
 /* Forward, and backward when gradients is set. Asynchronous on the backend's stream. */

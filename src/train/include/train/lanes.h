@@ -13,7 +13,14 @@
 #include "config/config.h"
 #include "model/model.h"
 
-enum { AUR_MOST_LANES = AUR_TREE_PARTS };
+enum { AUR_MOST_LANES = AUR_TREE_PARTS, AUR_LANE_GRAPHS = 8 };
+
+/* A micro-batch as its backend recorded it. Only the gradient buffer differs from one to the next: all else that does
+ * is written to the same memory before. */
+struct aur_lane_graph {
+	const float *gradients; /* NULL: free */
+	void *graph;            /* NULL: run once so far, so that all its algorithms are chosen */
+};
 
 struct aur_lane {
 	struct aur_backend *backend;     /* the trainer's in lane 0, else owned: each has its own scratch memory */
@@ -21,7 +28,10 @@ struct aur_lane {
 	struct aur_leaf_tree tree;
 	int32_t *tokens, *targets; /* one micro-batch, in the trainer's arena as all below */
 	struct aur_step_state *state;
-	float *sum; /* of the lane's leaves, once they are done */
+	float *sum;                                /* of the lane's leaves, once they are done */
+	const struct aur_backend_graphs *recorder; /* NULL: micro-batches are not recorded */
+	struct aur_lane_graph graphs[AUR_LANE_GRAPHS];
+	double *losses; /* of one micro-batch that is recorded; NULL without a recorder */
 };
 
 /* How many lanes a rank takes that has `leaves` leaves and the calling thread's OpenMP threads: a power of two. As many

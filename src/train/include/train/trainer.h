@@ -38,6 +38,7 @@ struct aur_trainer {
 	struct aur_crew *crew;                /* a thread a lane; NULL with one lane, which is the caller's */
 	int64_t leaves_here, micros_per_leaf; /* leaves of this rank; in fast mode one leaf of all its micro-batches */
 	int64_t local_batch;                  /* sequences of this rank */
+	int overlaps;                         /* 1: gradients are summed over ranks while the backward pass goes on */
 	void *memory;                         /* the arena in the backend's memory */
 	float *weights;                       /* [count] flat */
 	enum aur_dtype compute;               /* of activations and products: aur_precision_of */

@@ -1,0 +1,109 @@
+#include "update.h"
+
+#include "train/precision.h"
+#include "train/schedule.h"
+
+#include <math.h>
+
+/* The norm over all slices: each rank sums its blocks, all ranks add all blocks in order. */
+static aur_status clip(struct aur_trainer *trainer, float *gradient)
+{
+	struct aur_backend *backend = trainer->backend;
+	struct aur_comm *comm = trainer->comm;
+	const int64_t length = aur_slice_length(&trainer->slices, comm->rank);
+	const struct aur_tensor sums = {
+		.data = trainer->sums, .dtype = AUR_F64, .dims = 1, .shape = {trainer->sum_slices.count}, .stride = {1}};
+	if (length > 0) {
+		struct aur_tensor mine = sums;
+		mine.data = trainer->sums + trainer->sum_slices.begin[comm->rank];
+		mine.shape[0] = aur_slice_length(&trainer->sum_slices, comm->rank);
+		const struct aur_sum_of_squares squares = {.x = aur_view1(gradient, length), .sums = mine};
+		AUR_TRY(backend->ops->sum_of_squares(backend, &squares));
+	}
+	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->sum_slices, trainer->sums, sizeof *trainer->sums));
+	AUR_TRY(comm->ops->finish(comm));
+	const struct aur_clip clip = {
+		.sums = sums, .max_norm = (float)trainer->config->train.grad_clip, .state = trainer->state};
+	return backend->ops->clip(backend, &clip);
+}
+
+/* Where the update puts the weights that products read; absent where these are the weights themselves. */
+static struct aur_tensor rounded_slice(const struct aur_trainer *trainer, int64_t begin, int64_t length)
+{
+	char *all = trainer->compute_weights;
+	if (trainer->compute == AUR_F32)
+		return (struct aur_tensor){0};
+	return aur_view1_of(all + (size_t)begin * aur_dtype_bytes(trainer->compute), trainer->compute, length);
+}
+
+static aur_status update(struct aur_trainer *trainer, float *gradient)
+{
+	const struct aur_config *config = trainer->config;
+	const int64_t begin = trainer->slices.begin[trainer->comm->rank];
+	const int64_t length = aur_slice_length(&trainer->slices, trainer->comm->rank);
+	if (length == 0)
+		return AUR_OK;
+	const struct aur_adamw adamw = {
+		.weights = aur_view1(trainer->weights + begin, length),
+		.gradients = aur_view1(gradient, length),
+		.m = aur_view1(trainer->m, length),
+		.v = aur_view1(trainer->v, length),
+		.rounded = rounded_slice(trainer, begin, length),
+		.segments = trainer->segments,
+		.n_segments = trainer->n_segments,
+		.beta1 = (float)config->train.beta1,
+		.beta2 = (float)config->train.beta2,
+		.epsilon = (float)config->train.epsilon,
+		.state = trainer->state,
+	};
+	return trainer->backend->ops->adamw(trainer->backend, &adamw);
+}
+
+static struct aur_step_state next_update(const struct aur_trainer *trainer)
+{
+	const struct aur_config *config = trainer->config;
+	const double t = (double)(trainer->updates + 1);
+	return (struct aur_step_state){
+		.seed = (uint64_t)config->train.seed,
+		.learning_rate = (float)aur_schedule_rate(config, trainer->step),
+		.correction1 = (float)(1.0 - pow(config->train.beta1, t)),
+		.correction2 = (float)(1.0 - pow(config->train.beta2, t)),
+	};
+}
+
+static aur_status round_stretch(struct aur_trainer *trainer, int64_t begin, int64_t end)
+{
+	char *all = trainer->compute_weights;
+	if (begin == end || trainer->compute == AUR_F32)
+		return AUR_OK;
+	return aur_precision_round(trainer->backend, trainer->compute, trainer->weights + begin,
+		all + (size_t)begin * aur_dtype_bytes(trainer->compute), end - begin);
+}
+
+/* The other ranks' slices, which arrive as they are; the own one was rounded by its update. */
+static aur_status round_gathered(struct aur_trainer *trainer)
+{
+	const struct aur_slices *slices = &trainer->slices;
+	const int rank = trainer->comm->rank;
+	AUR_TRY(round_stretch(trainer, 0, slices->begin[rank]));
+	return round_stretch(trainer, slices->begin[rank + 1], slices->count);
+}
+
+aur_status aur_trainer_update(struct aur_trainer *trainer, float *gradient, struct aur_step_result *result)
+{
+	struct aur_backend *backend = trainer->backend;
+	struct aur_comm *comm = trainer->comm;
+	struct aur_step_state state = next_update(trainer);
+	AUR_TRY(backend->ops->upload(backend, trainer->state, &state, sizeof state));
+	AUR_TRY(clip(trainer, gradient));
+	AUR_TRY(update(trainer, gradient));
+	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->slices, trainer->weights, sizeof *trainer->weights));
+	AUR_TRY(comm->ops->finish(comm));
+	AUR_TRY(round_gathered(trainer));
+	AUR_TRY(comm->ops->settle(comm));
+	AUR_TRY(backend->ops->download(backend, &state, trainer->state, sizeof state));
+	result->grad_norm = state.norm;
+	result->learning_rate = state.learning_rate;
+	result->skipped = state.skip;
+	return AUR_OK;
+}
