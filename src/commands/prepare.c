@@ -1,9 +1,11 @@
 #include "commands/commands.h"
+#include "core/threads.h"
 #include "corpus.h"
 #include "gnuplot.h"
 #include "io/tokens.h"
 #include "options.h"
 #include "prepare_report.h"
+#include "prepare_tokenizer.h"
 #include "print.h"
 #include "text/encoder.h"
 
@@ -13,7 +15,7 @@
 #include <sys/stat.h>
 
 struct request {
-	struct aur_tokenizer_options tokenizer;
+	struct aur_tokenizer_choice tokenizer;
 	const char *out, *report;
 	double val_fraction;
 	int compress;
@@ -47,7 +49,7 @@ static aur_status check_replaceable(const char *path)
 
 static aur_status check_request(const struct request *request)
 {
-	AUR_TRY(aur_tokenizer_options_check(&request->tokenizer));
+	AUR_TRY(aur_tokenizer_choice_check(&request->tokenizer));
 	if (!(request->val_fraction >= 0 && request->val_fraction < 1))
 		return aur_fail(
 			AUR_USAGE, "--val-fraction: %g is out of range: at least 0, less than 1", request->val_fraction);
@@ -64,12 +66,15 @@ static aur_status parse(int argc, char **argv, struct request *request, struct a
 {
 	const struct aur_option table[] = {
 		{"out", AUR_OPTION_TEXT, &request->out, "FILE.h5", "the dataset to write; an older one is replaced", 1},
-		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.kind, "char|word",
-			"characters (code points), or words between white space (default char)", 0},
-		{"clean", AUR_OPTION_TEXT, &request->tokenizer.clean, "none|basic|original",
+		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.options.kind, "char|word|gpt2|FILE",
+			"characters (default), words between white space, GPT-2's subwords, or those of a tokenizer.json or .h5",
+			0},
+		{"vocab", AUR_OPTION_TEXT, &request->tokenizer.vocab, "DIR",
+			"GPT-2's vocab.json and merges.txt, or encoder.json and vocab.bpe", 0},
+		{"clean", AUR_OPTION_TEXT, &request->tokenizer.options.clean, "none|basic|original",
 			"basic: byte-order mark, CR, trailing blanks, runs of blank lines (default none)", 0},
-		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.lowercase, NULL, "lower-case the text first", 0},
-		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.min_count, "N",
+		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.options.lowercase, NULL, "lower-case the text first", 0},
+		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.options.min_count, "N",
 			"words seen less often become the unknown token (default 1)", 0},
 		{"val-fraction", AUR_OPTION_REAL, &request->val_fraction, "X",
 			"part for validation, taken from the end (default 0.2)", 0},
@@ -102,6 +107,7 @@ static aur_status count_all(
 	if (!stream->documents)
 		return aur_fail(AUR_MEMORY, "no memory for %lld documents", (long long)corpus->count);
 	AUR_TRY(aur_encoder_create(tokenizer, corpus->texts, corpus->count, &stream->encoder));
+	aur_encoder_use_threads(stream->encoder, aur_threads_now());
 	for (int64_t i = 0; i < corpus->count; i++) {
 		int64_t tokens;
 		AUR_TRY(aur_encoder_count(stream->encoder, i, &tokens));
@@ -202,7 +208,7 @@ static aur_status prepare(const struct request *request, const struct aur_option
 	AUR_TRY_CLEANUP(aur_corpus_read(options->arguments, options->n_arguments, &corpus));
 	AUR_TRY_CLEANUP(aur_corpus_check_apart(&corpus, request->out));
 	AUR_TRY_CLEANUP(aur_corpus_check_apart(&corpus, request->report));
-	AUR_TRY_CLEANUP(aur_tokenizer_train_texts(&request->tokenizer, corpus.texts, corpus.count, &tokenizer));
+	AUR_TRY_CLEANUP(aur_tokenizer_choose(&request->tokenizer, corpus.texts, corpus.count, &tokenizer));
 	AUR_TRY_CLEANUP(count_all(tokenizer, &corpus, &stream));
 	struct aur_prepared prepared = {.tokenizer = tokenizer, .corpus = &corpus, .out = request->out};
 	AUR_TRY_CLEANUP(split(request, &prepared, stream.count));
@@ -216,7 +222,7 @@ cleanup:
 
 aur_status aur_command_prepare(const struct aur_command_context *context, int argc, char **argv)
 {
-	struct request request = {.tokenizer = {.kind = "char", .clean = "none"}, .val_fraction = 0.2};
+	struct request request = {.tokenizer = {.options = {.kind = "char", .clean = "none"}}, .val_fraction = 0.2};
 	struct aur_options options;
 	if (context->rank != 0)
 		return AUR_OK;

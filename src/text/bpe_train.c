@@ -3,6 +3,7 @@
 #include "bpe_counts.h"
 #include "bpe_pairs.h"
 #include "internal.h"
+#include "pretokenize.h"
 #include "words.h"
 
 #include <stdlib.h>
@@ -246,20 +247,38 @@ static aur_status merge_all(struct training *training)
 
 /* ---- the whole ---- */
 
-static aur_status fill_vocab(struct training *training, struct aur_vocab *vocab)
+static aur_status describe(const struct aur_bpe_settings *settings, struct aur_vocab *vocab)
 {
-	const struct aur_bpe_settings *settings = training->settings;
-	size_t bytes = 0;
-	for (int64_t id = 0; id < training->tokens.n; id++)
-		bytes += id < settings->n_specials ? strlen(settings->specials[id]) : training->tokens.words[id].text.size;
 	strcpy(vocab->kind, "bpe");
 	strcpy(vocab->clean, "none");
 	vocab->unknown = -1;
+	if (strlen(settings->pattern) >= sizeof vocab->pattern)
+		return aur_fail(
+			AUR_INPUT, "the pattern that splits the text is longer than %zu bytes", sizeof vocab->pattern - 1);
+	strcpy(vocab->pattern, aur_pattern_name(settings->pattern));
+	vocab->added = calloc(2 * (size_t)settings->n_specials + 1, sizeof *vocab->added);
+	if (!vocab->added)
+		return aur_fail(AUR_MEMORY, "no memory for %lld special tokens", (long long)settings->n_specials);
+	vocab->n_added = settings->n_specials;
+	for (int64_t id = 0; id < settings->n_specials; id++) {
+		vocab->added[2 * id] = id;
+		vocab->added[2 * id + 1] = 1;
+	}
+	return AUR_OK;
+}
+
+static aur_status fill_vocab(struct training *training, struct aur_vocab *vocab)
+{
+	const struct aur_bpe_settings *settings = training->settings;
+	const struct aur_word *tokens = training->tokens.words;
+	size_t bytes = 0;
+	for (int64_t id = 0; id < training->tokens.n; id++)
+		bytes += id < settings->n_specials ? strlen(settings->specials[id]) : tokens[id].text.size;
 	AUR_TRY(aur_vocab_reserve(vocab, training->tokens.n, bytes));
 	for (int64_t id = 0; id < settings->n_specials; id++)
 		aur_vocab_append(vocab, settings->specials[id], strlen(settings->specials[id]));
 	for (int64_t id = settings->n_specials; id < training->tokens.n; id++)
-		aur_vocab_append(vocab, training->tokens.words[id].text.bytes, training->tokens.words[id].text.size);
+		aur_vocab_append(vocab, tokens[id].text.bytes, tokens[id].text.size);
 	vocab->merges = training->merges;
 	vocab->n_merges = training->n_merges;
 	training->merges = NULL;
@@ -274,6 +293,7 @@ aur_status aur_bpe_train(
 	int32_t id_of_byte[AUR_BPE_BYTES];
 	aur_status status;
 	AUR_TRY(aur_bpe_settings_check(settings));
+	AUR_TRY_CLEANUP(describe(settings, vocab));
 	AUR_TRY_CLEANUP(aur_bpe_count(settings, source, &counts));
 	if (counts.n == 0)
 		AUR_TRY_CLEANUP(aur_fail(AUR_INPUT, "there is no text to train a vocabulary on"));
