@@ -82,6 +82,34 @@ aur_status aur_tokenizer_train(
 aur_status aur_tokenizer_train_texts(const struct aur_tokenizer_options *options, const struct aur_text *texts,
 	int64_t n_texts, struct aur_tokenizer **tokenizer);
 
+/* A vocabulary in the making, from texts that come in pieces: memory does not grow with the texts. */
+struct aur_vocab_trainer;
+
+/* Borrows the options' strings only while it is called. AUR_USAGE, AUR_MEMORY. */
+aur_status aur_vocab_trainer_create(const struct aur_tokenizer_options *options, struct aur_vocab_trainer **trainer);
+void aur_vocab_trainer_destroy(struct aur_vocab_trainer **trainer);
+
+/* Takes in a piece, which must be UTF-8 (aur_utf8_check) and is not kept. `continued`: 1 when the piece goes on where
+ * the text was cut at a place of aur_text_place; the pieces may come in any order. AUR_MEMORY. */
+aur_status aur_vocab_trainer_add(struct aur_vocab_trainer *trainer, struct aur_text piece, int continued);
+
+/* Takes in all that `other`, of the same options, has seen. Several trainers may so share the work; the vocabulary does
+ * not depend on how. AUR_MEMORY. */
+aur_status aur_vocab_trainer_merge(struct aur_vocab_trainer *trainer, const struct aur_vocab_trainer *other);
+
+/* The tokenizer of what has been seen. Nothing more may be added. AUR_INPUT for an empty result. */
+aur_status aur_vocab_trainer_finish(struct aur_vocab_trainer *trainer, struct aur_tokenizer **tokenizer);
+
+/* What the vocabulary will say of its options: kind, clean, lowercase; for aur_text_place. Borrowed. */
+const struct aur_vocab *aur_vocab_trainer_vocab(const struct aur_vocab_trainer *trainer);
+
+/* The first place from `from` (at least 1) on where a tokenizer with this vocabulary may have a text cut in two pieces
+ * without a difference to its tokens. 0 where there is none before the end. Looks at no more than AUR_PLACE_EDGE bytes
+ * on either side of a place. */
+size_t aur_text_place(const struct aur_vocab *vocab, struct aur_text text, size_t from);
+
+enum { AUR_PLACE_EDGE = 64 };
+
 /* AUR_USAGE when the options do not fit each other or name what is not known; for checking before files are opened. */
 aur_status aur_tokenizer_options_check(const struct aur_tokenizer_options *options);
 
