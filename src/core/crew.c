@@ -91,6 +91,11 @@ aur_status aur_crew_create(int members, int threads_each, struct aur_crew **crew
 	return aur_fail(AUR_MEMORY, "threads: the system refuses more than %d; lower system.threads", started);
 }
 
+int aur_crew_members(const struct aur_crew *crew)
+{
+	return crew->members;
+}
+
 void aur_crew_begin(struct aur_crew *crew, aur_crew_work work, void *context)
 {
 	pthread_mutex_lock(&crew->lock);

@@ -40,7 +40,7 @@ void aur_slices_continue(struct aur_slices *slices)
 	slices->cleaning = (struct aur_cleaning){.begun = 1, .within_line = 1};
 }
 
-size_t aur_slices_place(const struct aur_vocab *vocab, struct aur_text text, size_t from)
+size_t aur_slices_find_place(const struct aur_vocab *vocab, struct aur_text text, size_t from)
 {
 	struct aur_slices slices = {0};
 	aur_slices_begin(&slices, vocab, text);

@@ -131,6 +131,11 @@ const struct aur_word_figures *aur_tokenizer_figures(const struct aur_tokenizer 
 	return &tokenizer->figures;
 }
 
+void aur_tokenizer_set_figures(struct aur_tokenizer *tokenizer, const struct aur_word_figures *figures)
+{
+	tokenizer->figures = *figures;
+}
+
 /* ---- text in, numbers out ---- */
 
 static aur_status encode_counted(struct aur_encoder *encoder, struct aur_ids *ids)

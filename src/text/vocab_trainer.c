@@ -108,5 +108,5 @@ aur_status aur_tokenizer_train(
 
 size_t aur_text_place(const struct aur_vocab *vocab, struct aur_text text, size_t from)
 {
-	return aur_slices_place(vocab, text, from);
+	return aur_slices_find_place(vocab, text, from);
 }

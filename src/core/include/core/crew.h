@@ -14,6 +14,8 @@ typedef aur_status (*aur_crew_work)(void *context, int member);
  * refuses a thread. */
 aur_status aur_crew_create(int members, int threads_each, struct aur_crew **crew);
 
+int aur_crew_members(const struct aur_crew *crew);
+
 /* Every member does work(context, its number) once; waits for all. Returns the status of the lowest member that failed,
  * with its message. One call at a time; allocates nothing. */
 aur_status aur_crew_run(struct aur_crew *crew, aur_crew_work work, void *context);

@@ -63,6 +63,9 @@ enum { AUR_SHORT_WORD = 4 };
  * a description. Borrowed. */
 const struct aur_word_figures *aur_tokenizer_figures(const struct aur_tokenizer *tokenizer);
 
+/* Gives a tokenizer that was created from a description the figures that were stored beside it. */
+void aur_tokenizer_set_figures(struct aur_tokenizer *tokenizer, const struct aur_word_figures *figures);
+
 /* What a new vocabulary is made with. */
 struct aur_tokenizer_options {
 	const char *kind;  /* "char" or "word" */
