@@ -123,10 +123,10 @@ static aur_status add_glob(const char *pattern, struct aur_paths *paths)
 	return status;
 }
 
-/* A file whose name has a star in it is still that file. */
-static aur_status add_item(const char *item, struct aur_paths *paths)
+aur_status aur_paths_add_pattern(struct aur_paths *paths, const char *pattern)
 {
-	return strpbrk(item, "*?[") && !aur_file_exists(item) ? add_glob(item, paths) : aur_paths_add(paths, item);
+	return strpbrk(pattern, "*?[") && !aur_file_exists(pattern) ? add_glob(pattern, paths)
+																: aur_paths_add(paths, pattern);
 }
 
 static char *trim(char *text)
@@ -150,7 +150,7 @@ aur_status aur_paths_expand(const char *list, struct aur_paths *paths)
 	for (char *item = strtok_r(copy, ",", &rest); item && status == AUR_OK; item = strtok_r(NULL, ",", &rest)) {
 		item = trim(item);
 		if (*item)
-			status = add_item(item, paths);
+			status = aur_paths_add_pattern(paths, item);
 	}
 	if (status == AUR_OK && paths->count == first)
 		status = aur_fail(AUR_INPUT, "the list of files \"%s\" names none", list);

@@ -16,7 +16,7 @@ build=(
 	libyaml-dev libjansson-dev                       # configuration, metrics
 	libutf8proc-dev libpcre2-dev                     # text; splitting it into subwords
 	uthash-dev librandom123-dev libxxhash-dev        # hash tables, random numbers, checksums
-	zlib1g-dev libzstd-dev                           # compression; HDF5 links the first
+	zlib1g-dev libzstd-dev                           # compressed texts; HDF5 links the first
 	gnuplot-nox                                      # plots
 	libcmocka-dev procps                             # tests
 )

@@ -1,11 +1,14 @@
 /* Measures the training of a subword vocabulary: aurelius-bench-bpe FILE [--vocab-size N] [--min-count N]
  * [--pattern gpt2|gpt4] [--threads N]. Prints one JSON object: seconds of counting and of merging, peak memory, and a
- * hash of the merges, by which runs and programs are compared (hf_train.py). The file is mapped and
- * counted in stretches of a MiB. */
+ * hash of the merges, by which runs and programs are compared (hf_train.py). The file is mapped, and threads count
+ * stretches of it. */
 #include "core/clock.h"
-#include "text/bpe_train.h"
+#include "core/crew.h"
+#include "core/threads.h"
+#include "text/tokenizer.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,45 +17,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STRETCH = 1 << 20 };
+enum { STRETCH = 1 << 20, THREADS_MAX = 256 };
 
 struct measuring {
-	struct aur_text rest;
+	struct aur_text rest; /* guarded by the lock */
+	pthread_mutex_t lock;
+	struct aur_vocab_trainer *trainers[THREADS_MAX];
+	int threads;
 	double begun, counted;
 };
 
-static int is_letter(char byte)
+static struct aur_text next_stretch(struct measuring *measuring, const struct aur_vocab *rules)
 {
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+	pthread_mutex_lock(&measuring->lock);
+	struct aur_text *rest = &measuring->rest;
+	const size_t place = rest->size > STRETCH ? aur_text_place(rules, *rest, STRETCH) : 0;
+	const struct aur_text stretch = {rest->bytes, place > 0 ? place : rest->size};
+	rest->bytes += stretch.size;
+	rest->size -= stretch.size;
+	pthread_mutex_unlock(&measuring->lock);
+	return stretch;
 }
 
-/* Before a space between letters a piece ends by both patterns. */
-static int may_cut(struct aur_text text, size_t at)
-{
-	return at > 0 && at + 1 < text.size && is_letter(text.bytes[at - 1]) && text.bytes[at] == ' ' &&
-		   is_letter(text.bytes[at + 1]);
-}
-
-static aur_status next_stretch(void *context, int thread, struct aur_text *stretch)
+static aur_status count(void *context, int member)
 {
 	struct measuring *measuring = context;
-	struct aur_text *rest = &measuring->rest;
-	size_t size = rest->size < STRETCH ? rest->size : STRETCH;
-	(void)thread;
-	while (size < rest->size && !may_cut(*rest, size))
-		size++;
-	*stretch = (struct aur_text){rest->bytes, size};
-	rest->bytes += size;
-	rest->size -= size;
+	struct aur_vocab_trainer *trainer = measuring->trainers[member];
+	struct aur_text stretch;
+	while ((stretch = next_stretch(measuring, aur_vocab_trainer_vocab(trainer))).size > 0)
+		AUR_TRY(aur_vocab_trainer_add(trainer, stretch, 0));
 	return AUR_OK;
 }
 
-static void note_progress(void *context, enum aur_bpe_phase phase, int64_t done, int64_t of)
+static aur_status train(
+	struct measuring *measuring, const struct aur_tokenizer_options *options, struct aur_tokenizer **tokenizer)
 {
-	struct measuring *measuring = context;
-	(void)done, (void)of;
-	if (phase == AUR_BPE_MERGING && measuring->counted == 0)
-		measuring->counted = aur_clock_s();
+	struct aur_crew *crew;
+	for (int i = 0; i < measuring->threads; i++)
+		AUR_TRY(aur_vocab_trainer_create(options, &measuring->trainers[i]));
+	AUR_TRY(aur_crew_create(measuring->threads, 1, &crew));
+	const aur_status status = aur_crew_run(crew, count, measuring);
+	aur_crew_destroy(&crew);
+	AUR_TRY(status);
+	for (int i = 1; i < measuring->threads; i++) {
+		AUR_TRY(aur_vocab_trainer_merge(measuring->trainers[0], measuring->trainers[i]));
+		aur_vocab_trainer_destroy(&measuring->trainers[i]);
+	}
+	measuring->counted = aur_clock_s();
+	AUR_TRY(aur_vocab_trainer_finish(measuring->trainers[0], tokenizer));
+	aur_vocab_trainer_destroy(&measuring->trainers[0]);
+	return AUR_OK;
 }
 
 static int map_file(const char *path, struct aur_text *text)
@@ -88,36 +102,38 @@ static void print(const struct measuring *measuring, const struct aur_vocab *voc
 		(unsigned long long)hash_of_merges(vocab));
 }
 
-int main(int argc, char **argv)
+static int parse(int argc, char **argv, struct aur_tokenizer_options *options, int *threads)
 {
-	struct measuring measuring = {0};
-	struct aur_bpe_settings settings = {
-		.pattern = "gpt2", .vocab_size = 32000, .progress = note_progress, .progress_context = &measuring};
-	const struct aur_bpe_source source = {next_stretch, &measuring};
-	struct aur_vocab vocab = {0};
-	int wrong = argc < 2 || argc % 2 != 0;
 	for (int i = 2; i + 1 < argc; i += 2)
 		if (strcmp(argv[i], "--vocab-size") == 0)
-			settings.vocab_size = atoll(argv[i + 1]);
+			options->vocab_size = atoll(argv[i + 1]);
 		else if (strcmp(argv[i], "--min-count") == 0)
-			settings.min_count = atoll(argv[i + 1]);
-		else if (strcmp(argv[i], "--threads") == 0)
-			settings.threads = atoi(argv[i + 1]);
+			options->min_count = atoll(argv[i + 1]);
 		else if (strcmp(argv[i], "--pattern") == 0)
-			settings.pattern = argv[i + 1];
+			options->pattern = argv[i + 1];
+		else if (strcmp(argv[i], "--threads") == 0)
+			*threads = atoi(argv[i + 1]);
 		else
-			wrong = 1;
-	if (wrong || !map_file(argv[1], &measuring.rest)) {
+			return 0;
+	return argc >= 2 && argc % 2 == 0 && *threads >= 1 && *threads <= THREADS_MAX;
+}
+
+int main(int argc, char **argv)
+{
+	struct measuring measuring = {.lock = PTHREAD_MUTEX_INITIALIZER, .threads = aur_threads_now()};
+	struct aur_tokenizer_options options = {.kind = "bpe", .clean = "none", .vocab_size = 32000};
+	struct aur_tokenizer *tokenizer = NULL;
+	if (!parse(argc, argv, &options, &measuring.threads) || !map_file(argv[1], &measuring.rest)) {
 		fprintf(
 			stderr, "usage: aurelius-bench-bpe FILE [--vocab-size N] [--min-count N] [--pattern P] [--threads N]\n");
 		return 2;
 	}
 	measuring.begun = aur_clock_s();
-	if (aur_bpe_train(&settings, &source, &vocab) != AUR_OK) {
+	if (train(&measuring, &options, &tokenizer) != AUR_OK) {
 		fprintf(stderr, "%s\n", aur_error_message());
 		return 1;
 	}
-	print(&measuring, &vocab);
-	aur_vocab_clear(&vocab);
+	print(&measuring, aur_tokenizer_vocab(tokenizer));
+	aur_tokenizer_destroy(&tokenizer);
 	return 0;
 }

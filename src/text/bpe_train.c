@@ -1,10 +1,7 @@
-#include "text/bpe_train.h"
+#include "bpe_train.h"
 
-#include "bpe_counts.h"
 #include "bpe_pairs.h"
 #include "internal.h"
-#include "pretokenize.h"
-#include "words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +16,9 @@ struct pieces {
 };
 
 struct training {
-	const struct aur_bpe_settings *settings;
+	const struct aur_tokenizer_options *options;
+	struct aur_text specials[AUR_BPE_SPECIALS]; /* borrowed from the options */
+	int n_specials;
 	struct pieces pieces;
 	struct aur_pairs pairs;
 	struct aur_words tokens; /* by id */
@@ -27,22 +26,50 @@ struct training {
 	int64_t n_merges, merges_room;
 };
 
-aur_status aur_bpe_settings_check(const struct aur_bpe_settings *settings)
+/* ---- options ---- */
+
+static aur_status check_special(const struct aur_text *specials, int n, struct aur_text special)
 {
-	const int64_t least = AUR_BPE_BYTES + settings->n_specials;
-	for (int64_t i = 0; i < settings->n_specials; i++) {
-		const char *special = settings->specials[i];
-		if (strlen(special) < 2 || aur_utf8_check(special, strlen(special)) >= 0)
-			return aur_fail(AUR_USAGE, "special token '%s': give at least two characters, in UTF-8", special);
-		for (int64_t j = 0; j < i; j++)
-			if (strcmp(special, settings->specials[j]) == 0)
-				return aur_fail(AUR_USAGE, "special token '%s' is given twice", special);
+	const int bytes = (int)(special.size < 64 ? special.size : 64);
+	if (n == AUR_BPE_SPECIALS)
+		return aur_fail(AUR_USAGE, "more than %d special tokens", AUR_BPE_SPECIALS);
+	if (special.size < 2 || aur_utf8_check(special.bytes, special.size) >= 0)
+		return aur_fail(
+			AUR_USAGE, "special token '%.*s': give at least two characters, in UTF-8", bytes, special.bytes);
+	for (int i = 0; i < n; i++)
+		if (specials[i].size == special.size && memcmp(specials[i].bytes, special.bytes, special.size) == 0)
+			return aur_fail(AUR_USAGE, "special token '%.*s' is given twice", bytes, special.bytes);
+	return AUR_OK;
+}
+
+/* The names between commas. None of an empty list. */
+static aur_status split_specials(const char *list, struct aur_text specials[AUR_BPE_SPECIALS], int *n)
+{
+	*n = 0;
+	for (const char *at = list; at && (*at || *n > 0);) {
+		const struct aur_text special = {at, strcspn(at, ",")};
+		AUR_TRY(check_special(specials, *n, special));
+		specials[(*n)++] = special;
+		at += special.size;
+		if (*at++ != ',')
+			break;
 	}
-	if (settings->vocab_size < least || settings->vocab_size > INT32_MAX)
+	return AUR_OK;
+}
+
+aur_status aur_bpe_options_check(const struct aur_tokenizer_options *options)
+{
+	struct aur_text specials[AUR_BPE_SPECIALS];
+	int n;
+	if (strcmp(options->clean, "original") == 0)
+		return aur_fail(AUR_USAGE, "the original cleaning is for the tokenizers char and word");
+	if (options->pattern && strlen(options->pattern) >= AUR_VOCAB_PATTERN)
+		return aur_fail(AUR_USAGE, "the pattern that splits the text is longer than %d bytes", AUR_VOCAB_PATTERN - 1);
+	AUR_TRY(split_specials(options->specials, specials, &n));
+	if (options->vocab_size < AUR_BPE_BYTES + n || options->vocab_size > INT32_MAX)
 		return aur_fail(AUR_USAGE,
-			"a vocabulary of %lld tokens: give at least %lld, for the 256 bytes and %lld special tokens, and at most "
-			"%d",
-			(long long)settings->vocab_size, (long long)least, (long long)settings->n_specials, INT32_MAX);
+			"a vocabulary of %lld subwords: give at least %d, for the 256 bytes and %d special token%s, and at most %d",
+			(long long)options->vocab_size, AUR_BPE_BYTES + n, n, n == 1 ? "" : "s", INT32_MAX);
 	return AUR_OK;
 }
 
@@ -57,20 +84,19 @@ static int is_printable(int byte)
 
 /* Whether the merges of a text could give the special token's name, to which the trainer that is followed here gives
  * the special token's id then: characters that stand for themselves. */
-static int could_be_merged(const char *special)
+static int could_be_merged(struct aur_text special)
 {
-	for (; *special; special++)
-		if (*special <= ' ' || *special > '~')
+	for (size_t i = 0; i < special.size; i++)
+		if (special.bytes[i] <= ' ' || special.bytes[i] > '~')
 			return 0;
 	return 1;
 }
 
 static aur_status begin_tokens(struct training *training, int32_t id_of_byte[AUR_BPE_BYTES])
 {
-	const struct aur_bpe_settings *settings = training->settings;
-	for (int64_t i = 0; i < settings->n_specials; i++) {
-		const char *name = could_be_merged(settings->specials[i]) ? settings->specials[i] : "";
-		AUR_TRY(aur_words_add(&training->tokens, (struct aur_text){name, strlen(name)}));
+	for (int i = 0; i < training->n_specials; i++) {
+		const struct aur_text special = training->specials[i];
+		AUR_TRY(aur_words_add(&training->tokens, could_be_merged(special) ? special : (struct aur_text){"", 0}));
 	}
 	for (int printable = 1; printable >= 0; printable--)
 		for (int byte = 0; byte < AUR_BPE_BYTES; byte++)
@@ -231,85 +257,64 @@ cleanup:
 
 static aur_status merge_all(struct training *training)
 {
-	const struct aur_bpe_settings *settings = training->settings;
-	const int64_t begun = training->tokens.n;
+	const struct aur_tokenizer_options *options = training->options;
 	struct aur_pair *pair;
-	while (training->tokens.n < settings->vocab_size && (pair = aur_pairs_pop(&training->pairs)) != NULL) {
-		if (pair->count < settings->min_count)
+	while (training->tokens.n < options->vocab_size && (pair = aur_pairs_pop(&training->pairs)) != NULL) {
+		if (pair->count < options->min_count)
 			break;
 		AUR_TRY(merge_pair(training, pair));
-		if (settings->progress)
-			settings->progress(
-				settings->progress_context, AUR_BPE_MERGING, training->tokens.n - begun, settings->vocab_size - begun);
 	}
 	return AUR_OK;
 }
 
 /* ---- the whole ---- */
 
-static aur_status describe(const struct aur_bpe_settings *settings, struct aur_vocab *vocab)
+static struct aur_text name_of(const struct training *training, int64_t id)
 {
-	strcpy(vocab->kind, "bpe");
-	strcpy(vocab->clean, "none");
-	vocab->unknown = -1;
-	if (strlen(settings->pattern) >= sizeof vocab->pattern)
-		return aur_fail(
-			AUR_INPUT, "the pattern that splits the text is longer than %zu bytes", sizeof vocab->pattern - 1);
-	strcpy(vocab->pattern, aur_pattern_name(settings->pattern));
-	vocab->added = calloc(2 * (size_t)settings->n_specials + 1, sizeof *vocab->added);
-	if (!vocab->added)
-		return aur_fail(AUR_MEMORY, "no memory for %lld special tokens", (long long)settings->n_specials);
-	vocab->n_added = settings->n_specials;
-	for (int64_t id = 0; id < settings->n_specials; id++) {
-		vocab->added[2 * id] = id;
-		vocab->added[2 * id + 1] = 1;
-	}
-	return AUR_OK;
+	return id < training->n_specials ? training->specials[id] : training->tokens.words[id].text;
 }
 
 static aur_status fill_vocab(struct training *training, struct aur_vocab *vocab)
 {
-	const struct aur_bpe_settings *settings = training->settings;
-	const struct aur_word *tokens = training->tokens.words;
 	size_t bytes = 0;
 	for (int64_t id = 0; id < training->tokens.n; id++)
-		bytes += id < settings->n_specials ? strlen(settings->specials[id]) : tokens[id].text.size;
+		bytes += name_of(training, id).size;
+	vocab->unknown = -1;
+	vocab->added = calloc(2 * (size_t)training->n_specials + 1, sizeof *vocab->added);
+	if (!vocab->added)
+		return aur_fail(AUR_MEMORY, "no memory for the special tokens");
+	vocab->n_added = training->n_specials;
+	for (int id = 0; id < training->n_specials; id++) {
+		vocab->added[2 * id] = id;
+		vocab->added[2 * id + 1] = 1;
+	}
 	AUR_TRY(aur_vocab_reserve(vocab, training->tokens.n, bytes));
-	for (int64_t id = 0; id < settings->n_specials; id++)
-		aur_vocab_append(vocab, settings->specials[id], strlen(settings->specials[id]));
-	for (int64_t id = settings->n_specials; id < training->tokens.n; id++)
-		aur_vocab_append(vocab, tokens[id].text.bytes, tokens[id].text.size);
+	for (int64_t id = 0; id < training->tokens.n; id++)
+		aur_vocab_append(vocab, name_of(training, id).bytes, name_of(training, id).size);
 	vocab->merges = training->merges;
 	vocab->n_merges = training->n_merges;
 	training->merges = NULL;
 	return AUR_OK;
 }
 
-aur_status aur_bpe_train(
-	const struct aur_bpe_settings *settings, const struct aur_bpe_source *source, struct aur_vocab *vocab)
+aur_status aur_bpe_train(const struct aur_tokenizer_options *options, struct aur_words *counts, struct aur_vocab *vocab)
 {
-	struct training training = {.settings = settings};
-	struct aur_words counts = {0};
+	struct training training = {.options = options};
 	int32_t id_of_byte[AUR_BPE_BYTES];
 	aur_status status;
-	AUR_TRY(aur_bpe_settings_check(settings));
-	AUR_TRY_CLEANUP(describe(settings, vocab));
-	AUR_TRY_CLEANUP(aur_bpe_count(settings, source, &counts));
-	if (counts.n == 0)
-		AUR_TRY_CLEANUP(aur_fail(AUR_INPUT, "there is no text to train a vocabulary on"));
+	if (counts->n == 0)
+		return aur_fail(AUR_INPUT, "there is no text to make a vocabulary of");
+	AUR_TRY(split_specials(options->specials, training.specials, &training.n_specials));
 	AUR_TRY_CLEANUP(begin_tokens(&training, id_of_byte));
-	AUR_TRY_CLEANUP(make_pieces(&counts, id_of_byte, &training.pieces));
-	aur_words_clear(&counts);
+	AUR_TRY_CLEANUP(make_pieces(counts, id_of_byte, &training.pieces));
+	aur_words_clear(counts);
 	AUR_TRY_CLEANUP(count_pairs(&training));
 	AUR_TRY_CLEANUP(merge_all(&training));
-	AUR_TRY_CLEANUP(fill_vocab(&training, vocab));
+	status = fill_vocab(&training, vocab);
 cleanup:
-	aur_words_clear(&counts);
 	clear_pieces(&training.pieces);
 	aur_pairs_clear(&training.pairs);
 	aur_words_clear(&training.tokens);
 	free(training.merges);
-	if (status != AUR_OK)
-		aur_vocab_clear(vocab);
 	return status;
 }

@@ -71,6 +71,22 @@ static int may_cut(const struct aur_slices *slices, const char *at)
 	return *at == ' ' || (*at == '\n' && !slices->spaces_only);
 }
 
+/* What stands before the place is kept, and within its line: all that cleaning has to know of what went before. */
+void aur_slices_continue(struct aur_slices *slices)
+{
+	slices->cleaning = (struct aur_cleaning){.begun = 1, .within_line = 1};
+}
+
+size_t aur_slices_find_place(const struct aur_vocab *vocab, struct aur_text text, size_t from)
+{
+	struct aur_slices slices = {0};
+	aur_slices_begin(&slices, vocab, text);
+	for (size_t at = from; at < text.size; at++)
+		if (may_cut(&slices, text.bytes + at) && !(slices.basic && text.bytes[at - 1] == '\n'))
+			return at;
+	return 0;
+}
+
 static struct aur_text cut(struct aur_slices *slices)
 {
 	struct aur_text slice = slices->rest;

@@ -28,6 +28,13 @@ struct aur_slices {
  * `slices` must be zeroed or have been begun before, whose memory is used again. */
 void aur_slices_begin(struct aur_slices *slices, const struct aur_vocab *vocab, struct aur_text text);
 
+/* Says that the text begun goes on where another was cut at a place of aur_slices_find_place. */
+void aur_slices_continue(struct aur_slices *slices);
+
+/* The first place from `from` (at least 1) on where the text may be cut in two that are begun one after the other, the
+ * second as a continuation, and give the same slices' tokens as the whole. 0 where there is none before the end. */
+size_t aur_slices_find_place(const struct aur_vocab *vocab, struct aur_text text, size_t from);
+
 /* The next slice, at the end one of no bytes. It lies in the text or in `slices`, until the next call. It is longer
  * than AUR_SLICE_BYTES where there is no place to cut. AUR_MEMORY. */
 aur_status aur_slices_next(struct aur_slices *slices, struct aur_text *slice);

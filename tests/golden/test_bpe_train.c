@@ -1,5 +1,5 @@
 /* Vocabularies of subwords against those of Hugging Face's trainer (make_bpe_golden.py wrote bpe_train.json). */
-#include "text/bpe_train.h"
+#include "text/tokenizer.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { TEXT_MAX = 2 << 20, SPECIALS_MAX = 8, SKIP_CODE = 77 };
+enum { TEXT_MAX = 2 << 20, SPECIALS_BYTES = 256, TRAINERS_MAX = 3, SKIP_CODE = 77 };
 
 static json_t *golden;
 static int missing; /* texts */
@@ -37,50 +37,56 @@ static size_t read_text(const char *name)
 
 /* ---- training in pieces ---- */
 
-static int is_letter(char byte)
+/* The specials as the options have them. */
+static void list_specials(const json_t *names, char list[SPECIALS_BYTES])
 {
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+	const json_t *name;
+	size_t i;
+	list[0] = '\0';
+	json_array_foreach(names, i, name)
+	{
+		assert_true(strlen(list) + strlen(json_string_value(name)) + 2 < SPECIALS_BYTES);
+		strcat(strcat(list, i > 0 ? "," : ""), json_string_value(name));
+	}
 }
 
-/* Stretches of some hundred bytes, so that threads take many turns; 0 gives the text as one. */
-struct cutting {
-	struct aur_text rest;
-	size_t least;
-};
-
-static aur_status next_stretch(void *context, int thread, struct aur_text *stretch)
+/* Takes turns of some hundred bytes, as threads would; one trainer is given the text as it is. */
+static void add_text(struct aur_vocab_trainer **trainers, int n, struct aur_text text)
 {
-	struct cutting *cutting = context;
-	const char *bytes = cutting->rest.bytes;
-	const size_t size = cutting->rest.size;
-	size_t end = cutting->least > 0 && cutting->least < size ? cutting->least : size;
-	(void)thread;
-	while (
-		end < size && !(end + 1 < size && is_letter(bytes[end - 1]) && bytes[end] == ' ' && is_letter(bytes[end + 1])))
-		end++;
-	*stretch = (struct aur_text){bytes, end};
-	cutting->rest = (struct aur_text){bytes + end, size - end};
-	return AUR_OK;
+	const struct aur_vocab *rules = aur_vocab_trainer_vocab(trainers[0]);
+	for (int turn = 0, continued = 0; text.size > 0; turn++, continued = 1) {
+		const size_t place = n > 1 && text.size > 300 ? aur_text_place(rules, text, 300) : 0;
+		const struct aur_text piece = {text.bytes, place > 0 ? place : text.size};
+		assert_int_equal(aur_vocab_trainer_add(trainers[turn % n], piece, continued), AUR_OK);
+		text = (struct aur_text){text.bytes + piece.size, text.size - piece.size};
+	}
 }
 
-static void train(const json_t *golden_case, size_t bytes, int threads, size_t least, struct aur_vocab *vocab)
+static struct aur_tokenizer *train(const json_t *golden_case, size_t bytes, int n)
 {
-	const char *specials[SPECIALS_MAX];
-	const json_t *names = json_object_get(golden_case, "specials");
-	struct cutting cutting = {{text_bytes, bytes}, least};
-	const struct aur_bpe_source source = {next_stretch, &cutting};
-	const struct aur_bpe_settings settings = {
+	char specials[SPECIALS_BYTES];
+	struct aur_vocab_trainer *trainers[TRAINERS_MAX] = {NULL};
+	struct aur_tokenizer *tokenizer = NULL;
+	const struct aur_tokenizer_options options = {
+		.kind = "bpe",
+		.clean = "none",
 		.pattern = json_string_value(json_object_get(golden_case, "pattern")),
 		.vocab_size = json_integer_value(json_object_get(golden_case, "vocab_size")),
 		.min_count = json_integer_value(json_object_get(golden_case, "min_count")),
 		.specials = specials,
-		.n_specials = (int64_t)json_array_size(names),
-		.threads = threads,
 	};
-	for (size_t i = 0; i < json_array_size(names) && i < SPECIALS_MAX; i++)
-		specials[i] = json_string_value(json_array_get(names, i));
-	if (aur_bpe_train(&settings, &source, vocab) != AUR_OK)
+	list_specials(json_object_get(golden_case, "specials"), specials);
+	for (int i = 0; i < n; i++)
+		if (aur_vocab_trainer_create(&options, &trainers[i]) != AUR_OK)
+			fail_msg("%s", aur_error_message());
+	add_text(trainers, n, (struct aur_text){text_bytes, bytes});
+	for (int i = 1; i < n; i++)
+		assert_int_equal(aur_vocab_trainer_merge(trainers[0], trainers[i]), AUR_OK);
+	if (aur_vocab_trainer_finish(trainers[0], &tokenizer) != AUR_OK)
 		fail_msg("%s", aur_error_message());
+	for (int i = 0; i < n; i++)
+		aur_vocab_trainer_destroy(&trainers[i]);
+	return tokenizer;
 }
 
 /* ---- comparing ---- */
@@ -140,11 +146,10 @@ static void check_text(const char *name)
 	{
 		if (strcmp(json_string_value(json_object_get(golden_case, "text")), name) != 0)
 			continue;
-		for (int threads = 1; threads <= 3; threads++) {
-			struct aur_vocab vocab = {0};
-			train(golden_case, bytes, threads, threads > 1 ? 300 : 0, &vocab);
-			assert_golden(golden_case, &vocab);
-			aur_vocab_clear(&vocab);
+		for (int trainers = 1; trainers <= TRAINERS_MAX; trainers++) {
+			struct aur_tokenizer *tokenizer = train(golden_case, bytes, trainers);
+			assert_golden(golden_case, aur_tokenizer_vocab(tokenizer));
+			aur_tokenizer_destroy(&tokenizer);
 		}
 		checked++;
 	}

@@ -50,6 +50,10 @@ void aur_paths_clear(struct aur_paths *paths);
  * out. AUR_INPUT when it cannot be read. */
 aur_status aur_folder_list(const char *folder, const char *suffix, int recursive, struct aur_paths *paths);
 
+/* Adds a file, or the files that a glob matches, sorted; a file whose name has a star in it is that file. AUR_INPUT
+ * when a glob matches nothing. */
+aur_status aur_paths_add_pattern(struct aur_paths *paths, const char *pattern);
+
 /* Expands a list "a.h5,b/x-?.h5" of files and globs, each sorted. AUR_INPUT when a glob matches nothing. */
 aur_status aur_paths_expand(const char *list, struct aur_paths *paths);
 
