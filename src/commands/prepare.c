@@ -4,7 +4,6 @@
 #include "core/threads.h"
 #include "gnuplot.h"
 #include "io/file.h"
-#include "io/tokens.h"
 #include "io/vocab_file.h"
 #include "options.h"
 #include "prepare_command.h"
@@ -37,24 +36,6 @@ static int is_one_of(const char *value, const char *one, const char *other)
 	return strcmp(value, one) == 0 || strcmp(value, other) == 0;
 }
 
-/* A dataset, whose tokenizer is to be used again. */
-static int names_dataset(const char *tokenizer)
-{
-	const size_t bytes = strlen(tokenizer);
-	return bytes > 3 && strcmp(tokenizer + bytes - 3, ".h5") == 0;
-}
-
-static aur_status check_tokenizer(const struct aur_prepare_request *request)
-{
-	const struct aur_tokenizer_options *options = &request->tokenizer;
-	if (!names_dataset(options->kind))
-		return aur_tokenizer_options_check(options);
-	if (strcmp(options->clean, "none") != 0 || options->lowercase || options->min_count != 0)
-		return aur_fail(AUR_USAGE,
-			"--clean, --lowercase and --min-count make a new tokenizer: they do not go with that of %s", options->kind);
-	return AUR_OK;
-}
-
 static aur_status check_input_options(const struct aur_prepare_request *request)
 {
 	if (!is_one_of(request->format, "text", "jsonl"))
@@ -71,7 +52,7 @@ static aur_status check_input_options(const struct aur_prepare_request *request)
 
 static aur_status check_request(const struct aur_prepare_request *request)
 {
-	AUR_TRY(check_tokenizer(request));
+	AUR_TRY(aur_tokenizer_choice_check(&request->tokenizer));
 	AUR_TRY(check_input_options(request));
 	if (!(request->val_fraction >= 0 && request->val_fraction < 1))
 		return aur_fail(
@@ -89,12 +70,15 @@ static aur_status parse(int argc, char **argv, struct aur_prepare_request *reque
 {
 	const struct aur_option table[] = {
 		{"out", AUR_OPTION_TEXT, &request->out, "FILE.h5", "the dataset to write; an older one is replaced", 1},
-		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.kind, "char|word|FILE.h5",
-			"characters (code points), words between white space, or a dataset's own (default char)", 0},
-		{"clean", AUR_OPTION_TEXT, &request->tokenizer.clean, "none|basic|original",
+		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.options.kind, "char|word|gpt2|FILE",
+			"characters (default), words between white space, GPT-2's subwords, or those of a tokenizer.json or .h5",
+			0},
+		{"vocab", AUR_OPTION_TEXT, &request->tokenizer.vocab, "DIR",
+			"GPT-2's vocab.json and merges.txt, or encoder.json and vocab.bpe", 0},
+		{"clean", AUR_OPTION_TEXT, &request->tokenizer.options.clean, "none|basic|original",
 			"basic: byte-order mark, CR, trailing blanks, runs of blank lines (default none)", 0},
-		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.lowercase, NULL, "lower-case the text first", 0},
-		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.min_count, "N",
+		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.options.lowercase, NULL, "lower-case the text first", 0},
+		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.options.min_count, "N",
 			"words seen less often become the unknown token (default 1)", 0},
 		{"val-fraction", AUR_OPTION_REAL, &request->val_fraction, "X",
 			"part for validation, taken from the end (default 0.2)", 0},
@@ -168,9 +152,8 @@ static aur_status check_numbers(const struct aur_prepare *prepare)
 	for (int64_t i = 0; i < prepare->sources.count; i++)
 		if (prepare->sources.all[i].kind == AUR_SOURCE_IDS)
 			return aur_fail(AUR_USAGE,
-				"%s: holds token numbers only: name the tokenizer that made them (--tokenizer FILE), a new one cannot "
-				"be "
-				"trained on them",
+				"%s: holds token numbers only: name the tokenizer that made them (--tokenizer gpt2 --vocab DIR, or "
+				"--tokenizer FILE)",
 				prepare->sources.all[i].path);
 	return AUR_OK;
 }
@@ -192,22 +175,6 @@ static aur_status find_sources(struct aur_prepare *prepare, const struct aur_opt
 }
 
 /* ---- the tokenizer ---- */
-
-static aur_status tokenizer_of_dataset(const char *path, struct aur_tokenizer **tokenizer)
-{
-	struct aur_tokens *tokens;
-	AUR_TRY(aur_tokens_open(path, &tokens));
-	const aur_status status = aur_tokenizer_create(aur_tokens_vocab(tokens), tokenizer);
-	aur_tokens_close(&tokens);
-	return status == AUR_OK ? AUR_OK : aur_add_context(status, "%s", path);
-}
-
-/* One that is there already; a new one is made of the texts. */
-static aur_status load_tokenizer(struct aur_prepare *prepare)
-{
-	const char *kind = prepare->request->tokenizer.kind;
-	return names_dataset(kind) ? tokenizer_of_dataset(kind, &prepare->tokenizer) : AUR_OK;
-}
 
 /* A new vocabulary is kept with the work: other ranks take it from there, and a later start need not make it again. */
 static aur_status save_vocabulary(const struct aur_prepare *prepare)
@@ -250,7 +217,7 @@ static aur_status make_tokenizer(struct aur_prepare *prepare)
 	int kept = aur_work_found(prepare->work) && aur_file_exists(path) && aur_file_exists(figures);
 	AUR_TRY(world->ops->broadcast(world, &kept, sizeof kept, 0));
 	if (!kept) {
-		aur_status status = aur_prepare_train(prepare, &prepare->request->tokenizer, &prepare->tokenizer);
+		aur_status status = aur_prepare_train(prepare, &prepare->request->tokenizer.options, &prepare->tokenizer);
 		if (status == AUR_OK && world->rank == 0)
 			status = save_vocabulary(prepare);
 		AUR_TRY(aur_comm_agree(world, status));
@@ -371,6 +338,7 @@ static aur_status chart(struct aur_prepare *prepare)
 static aur_status encode(struct aur_prepare *prepare)
 {
 	const int wide = aur_tokenizer_vocab(prepare->tokenizer)->size > UINT16_MAX + 1;
+	prepare->end_of_text = aur_vocab_end_of_text(aur_tokenizer_vocab(prepare->tokenizer));
 	const aur_status status =
 		aur_unit_store_create(prepare->work, wide ? 4 : 2, prepare->world->size == 1 ? KEPT_BYTES : 0, &prepare->store);
 	AUR_TRY(aur_comm_agree(prepare->world, status));
@@ -408,7 +376,7 @@ static aur_status set_up(struct aur_prepare *prepare, const struct aur_options *
 {
 	struct aur_comm *world = prepare->world;
 	AUR_TRY(aur_comm_agree(world, check_targets(prepare->request)));
-	AUR_TRY(aur_comm_agree(world, load_tokenizer(prepare)));
+	AUR_TRY(aur_comm_agree(world, aur_tokenizer_choice_load(&prepare->request->tokenizer, &prepare->tokenizer)));
 	AUR_TRY(aur_comm_agree(world, spool(prepare, options, input)));
 	AUR_TRY(aur_comm_agree(world, find_sources(prepare, options)));
 	return aur_comm_agree(world, start_threads(prepare));
@@ -462,7 +430,7 @@ static aur_status prepare_in(const struct aur_command_context *context, const st
 
 aur_status aur_command_prepare(const struct aur_command_context *context, int argc, char **argv)
 {
-	struct aur_prepare_request request = {.tokenizer = {.kind = "char", .clean = "none"},
+	struct aur_prepare_request request = {.tokenizer = {.options = {.kind = "char", .clean = "none"}},
 		.field = "text",
 		.format = "text",
 		.on_bad = "fail",

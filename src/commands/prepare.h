@@ -2,6 +2,7 @@
 #define AUR_COMMANDS_PREPARE_H
 
 #include "pass.h"
+#include "prepare_tokenizer.h"
 #include "shards.h"
 #include "text/tokenizer.h"
 #include "unit_store.h"
@@ -9,7 +10,7 @@
 /* What the parts of prepare share. */
 
 struct aur_prepare_request {
-	struct aur_tokenizer_options tokenizer;
+	struct aur_tokenizer_choice tokenizer;
 	const char *out, *report, *field, *format, *on_bad;
 	double val_fraction;
 	int compress, anew;

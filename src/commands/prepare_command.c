@@ -29,7 +29,7 @@ static aur_status hash_file(const char *path, uint64_t *hash)
 
 static void write_tokenizer(const struct aur_prepare *prepare, FILE *out)
 {
-	const struct aur_tokenizer_options *options = &prepare->request->tokenizer;
+	const struct aur_tokenizer_options *options = &prepare->request->tokenizer.options;
 	fprintf(out, "tokenizer %s\n", options->kind);
 	if (prepare->tokenizer)
 		fprintf(

@@ -1,13 +1,9 @@
 #include "commands/commands.h"
-#include "core/vocab.h"
-#include "io/checkpoint.h"
-#include "io/hdf5.h"
-#include "io/tokens.h"
 #include "options.h"
 #include "print.h"
 #include "text/report.h"
 #include "text/tokenizer.h"
-#include "train/model_file.h"
+#include "tokenizer_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,42 +16,6 @@ struct request {
 	const char *decode;
 	int json;
 };
-
-/* ---- the tokenizer of a file ---- */
-
-static aur_status copy_dataset_vocab(const char *path, struct aur_vocab *vocab)
-{
-	struct aur_tokens *tokens = NULL;
-	AUR_TRY(aur_tokens_open(path, &tokens));
-	const aur_status status = aur_vocab_copy(aur_tokens_vocab(tokens), vocab);
-	aur_tokens_close(&tokens);
-	return status;
-}
-
-static aur_status copy_checkpoint_vocab(const char *path, struct aur_vocab *vocab)
-{
-	struct aur_checkpoint *checkpoint = NULL;
-	AUR_TRY(aur_checkpoint_open(path, &checkpoint));
-	const aur_status status = aur_vocab_copy(aur_checkpoint_vocab(checkpoint), vocab);
-	aur_checkpoint_close(&checkpoint);
-	return status;
-}
-
-/* `file` is a dataset, a checkpoint, or a run folder, whose newest good checkpoint counts. */
-static aur_status open_tokenizer(const char *file, struct aur_tokenizer **tokenizer)
-{
-	char path[4096], kind[32];
-	struct aur_vocab vocab = {0};
-	AUR_TRY(aur_model_file_resolve(file, 0, path, sizeof path));
-	AUR_TRY(aur_hdf5_kind(path, kind));
-	if (strcmp(kind, "aurelius-tokens") == 0)
-		AUR_TRY(copy_dataset_vocab(path, &vocab));
-	else
-		AUR_TRY(copy_checkpoint_vocab(path, &vocab));
-	const aur_status status = aur_tokenizer_create(&vocab, tokenizer);
-	aur_vocab_clear(&vocab);
-	return status == AUR_OK ? AUR_OK : aur_add_context(status, "%s", path);
-}
 
 /* ---- standard input ---- */
 
@@ -265,7 +225,7 @@ static aur_status tokenize(const struct request *request, const struct aur_optio
 	aur_status status;
 	if (request->decode)
 		AUR_TRY_CLEANUP(parse_ids(request->decode, &ids));
-	AUR_TRY_CLEANUP(open_tokenizer(options->arguments[0], &tokenizer));
+	AUR_TRY_CLEANUP(aur_tokenizer_of_file(options->arguments[0], &tokenizer));
 	if (request->decode)
 		AUR_TRY_CLEANUP(show_decoded(tokenizer, &ids, request->json));
 	else if (options->n_arguments > 1)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct aur_tokenizer_ops *const kinds[] = {&aur_tokenizer_char, &aur_tokenizer_word};
+static const struct aur_tokenizer_ops *const kinds[] = {&aur_tokenizer_char, &aur_tokenizer_word, &aur_tokenizer_bpe};
 
 const struct aur_tokenizer_ops *aur_tokenizer_kind(const char *kind)
 {
@@ -203,7 +203,8 @@ aur_status aur_tokenizer_decode(const struct aur_tokenizer *tokenizer, const int
 
 aur_status aur_tokenizer_options_check(const struct aur_tokenizer_options *options)
 {
-	if (!aur_tokenizer_kind(options->kind))
+	const struct aur_tokenizer_ops *ops = aur_tokenizer_kind(options->kind);
+	if (!ops || !ops->train_begin)
 		return aur_fail(AUR_USAGE, "tokenizer '%s' is not known: char or word", options->kind);
 	if (!aur_clean_known(options->clean))
 		return aur_fail(AUR_USAGE, "cleaning '%s' is not known: none, basic or original", options->clean);
