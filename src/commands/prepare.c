@@ -4,12 +4,10 @@
 #include "core/threads.h"
 #include "gnuplot.h"
 #include "io/file.h"
-#include "io/tokens.h"
 #include "io/vocab_file.h"
 #include "options.h"
 #include "prepare_command.h"
 #include "prepare_report.h"
-#include "prepare_tokenizer.h"
 #include "print.h"
 #include "train/signals.h"
 
@@ -162,9 +160,8 @@ static aur_status check_numbers(const struct aur_prepare *prepare)
 	for (int64_t i = 0; i < prepare->sources.count; i++)
 		if (prepare->sources.all[i].kind == AUR_SOURCE_IDS)
 			return aur_fail(AUR_USAGE,
-				"%s: holds token numbers only: name the tokenizer that made them (--tokenizer FILE), a new one cannot "
-				"be "
-				"trained on them",
+				"%s: holds token numbers only: name the tokenizer that made them (--tokenizer gpt2 --vocab DIR, or "
+				"--tokenizer FILE)",
 				prepare->sources.all[i].path);
 	return AUR_OK;
 }
@@ -186,13 +183,6 @@ static aur_status find_sources(struct aur_prepare *prepare, const struct aur_opt
 }
 
 /* ---- the tokenizer ---- */
-
-/* One that is there already; a new one is made of the texts. */
-static aur_status load_tokenizer(struct aur_prepare *prepare)
-{
-	const struct aur_tokenizer_choice *choice = &prepare->request->tokenizer;
-	return aur_tokenizer_choice_trains(choice) ? AUR_OK : aur_tokenizer_choose(choice, &prepare->tokenizer);
-}
 
 /* A new vocabulary is kept with the work: other ranks take it from there, and a later start need not make it again. */
 static aur_status save_vocabulary(const struct aur_prepare *prepare)
@@ -356,6 +346,7 @@ static aur_status chart(struct aur_prepare *prepare)
 static aur_status encode(struct aur_prepare *prepare)
 {
 	const int wide = aur_tokenizer_vocab(prepare->tokenizer)->size > UINT16_MAX + 1;
+	prepare->end_of_text = aur_vocab_end_of_text(aur_tokenizer_vocab(prepare->tokenizer));
 	const aur_status status =
 		aur_unit_store_create(prepare->work, wide ? 4 : 2, prepare->world->size == 1 ? KEPT_BYTES : 0, &prepare->store);
 	AUR_TRY(aur_comm_agree(prepare->world, status));
@@ -370,8 +361,6 @@ static aur_status begin(struct aur_prepare *prepare)
 	aur_status status = aur_prepare_check(prepare);
 	if (status == AUR_OK)
 		status = make_tokenizer(prepare);
-	if (status == AUR_OK)
-		prepare->end_of_text = aur_vocab_end_of_text(aur_tokenizer_vocab(prepare->tokenizer));
 	if (status == AUR_INPUT && prepare->world->rank == 0 && !aur_work_found(prepare->work)) {
 		char message[AUR_MESSAGE];
 		snprintf(message, sizeof message, "%s", aur_error_message());
@@ -395,7 +384,7 @@ static aur_status set_up(struct aur_prepare *prepare, const struct aur_options *
 {
 	struct aur_comm *world = prepare->world;
 	AUR_TRY(aur_comm_agree(world, check_targets(prepare->request)));
-	AUR_TRY(aur_comm_agree(world, load_tokenizer(prepare)));
+	AUR_TRY(aur_comm_agree(world, aur_tokenizer_choice_load(&prepare->request->tokenizer, &prepare->tokenizer)));
 	AUR_TRY(aur_comm_agree(world, spool(prepare, options, input)));
 	AUR_TRY(aur_comm_agree(world, find_sources(prepare, options)));
 	return aur_comm_agree(world, start_threads(prepare));

@@ -70,9 +70,10 @@ aur_status aur_tokenizer_choice_check(const struct aur_tokenizer_choice *choice)
 	return aur_tokenizer_options_check(&choice->options);
 }
 
-aur_status aur_tokenizer_choose(const struct aur_tokenizer_choice *choice, struct aur_tokenizer **tokenizer)
+aur_status aur_tokenizer_choice_load(const struct aur_tokenizer_choice *choice, struct aur_tokenizer **tokenizer)
 {
+	*tokenizer = NULL;
 	if (is_gpt2(choice))
 		return aur_tokenizer_of_folder(choice->vocab, tokenizer);
-	return aur_tokenizer_of_file(choice->options.kind, tokenizer);
+	return is_file(choice->options.kind) ? aur_tokenizer_of_file(choice->options.kind, tokenizer) : AUR_OK;
 }

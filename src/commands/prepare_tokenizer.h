@@ -18,7 +18,7 @@ aur_status aur_tokenizer_choice_check(const struct aur_tokenizer_choice *choice)
 /* 1 when the tokenizer is made from the texts. */
 int aur_tokenizer_choice_trains(const struct aur_tokenizer_choice *choice);
 
-/* The tokenizer where it lies in files. AUR_INPUT when one cannot be used. */
-aur_status aur_tokenizer_choose(const struct aur_tokenizer_choice *choice, struct aur_tokenizer **tokenizer);
+/* The one that lies in files; NULL for one that is made from the texts. AUR_INPUT when a file cannot be used. */
+aur_status aur_tokenizer_choice_load(const struct aur_tokenizer_choice *choice, struct aur_tokenizer **tokenizer);
 
 #endif

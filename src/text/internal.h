@@ -82,15 +82,15 @@ static inline void aur_output_put(struct aur_output *output, int64_t id)
 		((uint32_t *)output->tokens)[output->count++] = (uint32_t)id;
 }
 
-/* Copies a piece that was not in the vocabulary for a message, cut to what there is room for. */
-void aur_note_unknown(struct aur_text piece, char note[64]);
-
 /* Makes a tokenizer of a vocabulary that is known to be good, and takes over what it owns, whatever happens. */
 aur_status aur_tokenizer_adopt(struct aur_vocab *vocab, struct aur_tokenizer **tokenizer);
 
 /* How the options are told in a vocabulary, and what trains the kind. */
 void aur_tokenizer_describe(const struct aur_tokenizer_options *options, struct aur_vocab *vocab);
 const struct aur_tokenizer_ops *aur_tokenizer_kind(const char *kind);
+
+/* Copies a piece that was not in the vocabulary for a message, cut to what there is room for. */
+void aur_note_unknown(struct aur_text piece, char note[64]);
 
 /* AUR_INPUT with the byte's position when a text is not UTF-8. */
 aur_status aur_texts_check(const struct aur_text *texts, int64_t n);

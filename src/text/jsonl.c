@@ -11,18 +11,17 @@ static aur_status refuse(json_t *root, char why[128], const char *what, const ch
 	return AUR_INPUT;
 }
 
-/* jansson's text names the place within the line; its own source name and quotes of the line are left out. */
+/* jansson's text quotes the line behind " near ": that part may be long, and is left out. */
 static aur_status not_json(struct aur_text line, const json_error_t *error, char why[128])
 {
+	const char *near = strstr(error->text, " near ");
 	if (json_error_code(error) == json_error_out_of_memory)
 		return aur_fail(AUR_MEMORY, "no memory for a document of %zu bytes", line.size);
 	if (aur_utf8_check(line.bytes, line.size) >= 0)
 		snprintf(why, 128, "not UTF-8");
 	else
-		snprintf(why, 128, "not JSON: %.*s", (int)strcspn(error->text, "\n'"), error->text);
-	size_t bytes = strlen(why);
-	while (bytes > 0 && why[bytes - 1] == ' ')
-		why[--bytes] = '\0';
+		snprintf(why, 128, "not JSON: %.*s", near ? (int)(near - error->text) : (int)strcspn(error->text, "\n"),
+			error->text);
 	return AUR_INPUT;
 }
 

@@ -77,12 +77,20 @@ void aur_slices_continue(struct aur_slices *slices)
 	slices->cleaning = (struct aur_cleaning){.begun = 1, .within_line = 1};
 }
 
+/* Cleaning takes a line end and a byte-order mark away, by what went before: a text cannot go on from there as from
+ * within a line. */
+static int is_kept_by_cleaning(struct aur_text text, size_t at)
+{
+	const int mark = at >= 3 && memcmp(text.bytes + at - 3, "\xef\xbb\xbf", 3) == 0;
+	return text.bytes[at - 1] != '\n' && !mark;
+}
+
 size_t aur_slices_find_place(const struct aur_vocab *vocab, struct aur_text text, size_t from)
 {
 	struct aur_slices slices = {0};
 	aur_slices_begin(&slices, vocab, text);
 	for (size_t at = from; at < text.size; at++)
-		if (may_cut(&slices, text.bytes + at) && !(slices.basic && text.bytes[at - 1] == '\n'))
+		if (may_cut(&slices, text.bytes + at) && (!slices.basic || is_kept_by_cleaning(text, at)))
 			return at;
 	return 0;
 }

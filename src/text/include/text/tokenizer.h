@@ -120,7 +120,7 @@ const struct aur_vocab *aur_vocab_trainer_vocab(const struct aur_vocab_trainer *
  * on either side of a place. */
 size_t aur_text_place(const struct aur_vocab *vocab, struct aur_text text, size_t from);
 
-enum { AUR_PLACE_EDGE = 64 };
+enum { AUR_PLACE_EDGE = 256 };
 
 /* AUR_USAGE when the options do not fit each other or name what is not known; for checking before files are opened. */
 aur_status aur_tokenizer_options_check(const struct aur_tokenizer_options *options);
