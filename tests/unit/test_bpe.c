@@ -1,6 +1,7 @@
 /* Byte-level BPE. The small vocabulary of tests/golden serves where any will do. */
 #include "core/rng.h"
 #include "io/file.h"
+#include "regex.h"
 #include "text/bpe.h"
 #include "text/encoder.h"
 
@@ -316,6 +317,19 @@ static void what_is_not_supported_is_named(void **state)
 	assert_refused(MODEL SPLITTING ",\"added_tokens\":[{\"id\":8,\"content\":\"x\",\"lstrip\":true}]}", "lstrip");
 }
 
+/* o200k's and such are taken; what PCRE2 reads otherwise than the engine they are written for is not. */
+static void regular_expressions_have_one_meaning(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		aur_regex_check("[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{M}]*[\\p{Ll}]+(?i:'s|'t)?|\\p{N}{1,3}|\\s+(?!\\S)"), AUR_OK);
+	static const char *const refused[] = {
+		"\\w+", "[a[bc]]", "[\\p{L}&&[a-z]]", "^a", "a$", "\\p{N}{1,3}+", "\\bx", "[[:alpha:]]", "a\\"};
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		if (aur_regex_check(refused[i]) != AUR_INPUT)
+			fail_msg("'%s' is taken", refused[i]);
+}
+
 static void what_is_damaged_is_told(void **state)
 {
 	(void)state;
@@ -431,6 +445,7 @@ int main(void)
 		cmocka_unit_test(an_added_token_is_not_cut),
 		cmocka_unit_test(a_very_long_word_is_merged_in_a_moment),
 		cmocka_unit_test(what_is_not_supported_is_named),
+		cmocka_unit_test(regular_expressions_have_one_meaning),
 		cmocka_unit_test(what_is_damaged_is_told),
 		cmocka_unit_test(a_merge_to_nothing_makes_no_tokenizer),
 		cmocka_unit_test(a_saved_vocabulary_is_the_same),
