@@ -30,6 +30,7 @@ def arguments():
     parser.add_argument("--vocab", required=True, type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--skip", action="append", default=[], choices=["tiktoken", "tokenizers"])
     parser.add_argument("--json", type=pathlib.Path, help="where to write every measurement")
     return parser.parse_args()
 
@@ -79,7 +80,7 @@ def main():
         joined.write(raw)
         joined.flush()
         rows = {"aurelius": Aurelius(options.bench, options.vocab, joined.name, 1).measure}
-        rows |= {name: timed(encode) for name, encode in libraries(options.vocab).items()}
+        rows |= {name: timed(encode) for name, encode in libraries(options.vocab).items() if name not in options.skip}
         rows[f"aurelius, {options.threads} threads"] = Aurelius(
             options.bench, options.vocab, joined.name, options.threads).measure
         seconds, tokens = {name: [] for name in rows}, set()

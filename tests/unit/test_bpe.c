@@ -1,4 +1,5 @@
 /* Byte-level BPE. The small vocabulary of tests/golden serves where any will do. */
+#include "bpe_merge.h"
 #include "core/rng.h"
 #include "io/file.h"
 #include "regex.h"
@@ -74,6 +75,79 @@ static void the_lowest_rank_is_merged_first_and_the_first_of_equal_ones(void **s
 	ASSERT_IDS(tokenizer, "caca", 7, 7);
 	ASSERT_IDS(tokenizer, "ab abcab a", 4, 3, 5, 4, 6);
 	aur_tokenizer_destroy(&tokenizer);
+}
+
+enum { PIECE = 80 };
+
+static int64_t rank_of(const struct aur_vocab *vocab, int64_t left, int64_t right)
+{
+	for (int64_t i = 0; i < vocab->n_merges; i++)
+		if (vocab->merges[2 * i] == left && vocab->merges[2 * i + 1] == right)
+			return i;
+	return INT64_MAX;
+}
+
+static int64_t token_of(const struct aur_vocab *vocab, const char *bytes, int64_t size)
+{
+	for (int64_t id = 0; id < vocab->size; id++)
+		if (vocab->offsets[id + 1] - vocab->offsets[id] == size &&
+			memcmp(vocab->bytes + vocab->offsets[id], bytes, (size_t)size) == 0)
+			return id;
+	return -1;
+}
+
+/* As the mathematics says it: all pairs are looked at for every merge. begins[i] is where token i begins. */
+static int64_t merge_plainly(const struct aur_vocab *vocab, const char *piece, int64_t size, int64_t *ids)
+{
+	int64_t begins[PIECE + 1], n = size;
+	for (int64_t i = 0; i <= size; i++)
+		begins[i] = i;
+	for (int64_t i = 0; i < size; i++)
+		ids[i] = token_of(vocab, piece + i, 1);
+	for (;;) {
+		int64_t best = INT64_MAX, at = 0;
+		for (int64_t i = 0; i + 1 < n; i++)
+			if (rank_of(vocab, ids[i], ids[i + 1]) < best) {
+				best = rank_of(vocab, ids[i], ids[i + 1]);
+				at = i;
+			}
+		if (best == INT64_MAX)
+			return n;
+		ids[at] = token_of(vocab, piece + begins[at], begins[at + 2] - begins[at]);
+		memmove(&ids[at + 1], &ids[at + 2], (size_t)(n - at - 2) * sizeof *ids);
+		memmove(&begins[at + 1], &begins[at + 2], (size_t)(n - at - 1) * sizeof *begins);
+		n--;
+	}
+}
+
+/* Short and long ones, which are merged in two ways. */
+static void pieces_are_merged_as_the_mathematics_says(void **state)
+{
+	(void)state;
+	static const char *const runs[] = {"th", "e", "ing", "and", "ou", "r", "s", "t", "hea", "l"};
+	struct aur_vocab vocab = {0};
+	read_golden(&vocab);
+	struct aur_merges merges = {0};
+	struct aur_merge_room room = {0};
+	assert_int_equal(aur_merges_make(&vocab, &merges), AUR_OK);
+	for (uint64_t number = 0; number < 120; number++) {
+		char piece[PIECE];
+		int64_t wanted[PIECE], absent = 0;
+		size_t size = 0, count;
+		for (uint32_t i = 0; size < number % 60; i++) {
+			const char *run = runs[aur_philox(3, i, 0, number).v[0] % 10];
+			memcpy(piece + size, run, strlen(run));
+			size += strlen(run);
+		}
+		const int64_t n = merge_plainly(&vocab, piece, (int64_t)size, wanted);
+		assert_int_equal(aur_merge_piece(&merges, piece, size, &room, &count, &absent), AUR_OK);
+		assert_int_equal(count, n);
+		for (int64_t i = 0; i < n; i++)
+			assert_int_equal(room.ids[i], wanted[i]);
+	}
+	aur_merge_room_clear(&room);
+	aur_merges_clear(&merges);
+	aur_vocab_clear(&vocab);
 }
 
 static void merges_may_be_pairs(void **state)
@@ -436,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_lowest_rank_is_merged_first_and_the_first_of_equal_ones),
+		cmocka_unit_test(pieces_are_merged_as_the_mathematics_says),
 		cmocka_unit_test(merges_may_be_pairs),
 		cmocka_unit_test(a_piece_that_is_a_token_may_pass_the_merges_by),
 		cmocka_unit_test(bytes_without_a_token_are_dropped_and_counted),
