@@ -54,9 +54,26 @@ static int64_t count_characters(const char *text, size_t bytes)
 	return count;
 }
 
+/* The text itself, its tokens on backgrounds that take turns; a line end is shown and then made. */
+static void print_coloured(const struct aur_tokenizer *tokenizer, const struct aur_ids *ids)
+{
+	static const int backgrounds[] = {152, 223, 183, 157, 217};
+	for (int64_t i = 0; i < ids->count; i++) {
+		char shown[256];
+		size_t bytes;
+		const char *piece = aur_tokenizer_piece(tokenizer, ids->ids[i], i == 0, &bytes);
+		const int line_ends = bytes > 0 && piece[bytes - 1] == '\n';
+		aur_print("\033[30;48;5;%dm%s\033[0m%s", backgrounds[i % 5],
+			aur_text_readable(piece, bytes, shown, sizeof shown), line_ends ? "\n" : "");
+	}
+	aur_print("\n");
+}
+
 static void print_tokens(const struct aur_tokenizer *tokenizer, const struct aur_ids *ids, int64_t characters)
 {
 	const struct aur_vocab *vocab = aur_tokenizer_vocab(tokenizer);
+	if (aur_print_in_colours())
+		print_coloured(tokenizer, ids);
 	for (int64_t i = 0; i < ids->count; i++) {
 		char shown[256];
 		size_t bytes;
@@ -202,11 +219,12 @@ static aur_status parse(int argc, char **argv, struct request *request, struct a
 		{"json", AUR_OPTION_FLAG, &request->json, NULL, "print one JSON object", 0},
 	};
 	*options = (struct aur_options){
-		.usage = "tokenize MODEL|DATA [TEXT] [options]",
-		.about = "Shows how a dataset's or a model's tokenizer splits TEXT (standard input without one), and back.",
+		.usage = "tokenize MODEL|DATA|VOCABULARY [TEXT] [options]",
+		.about = "Shows how a dataset's or a model's tokenizer splits TEXT (standard input without one), and back.\n"
+				 "VOCABULARY is a tokenizer.json, or a folder with GPT-2's vocab.json and merges.txt.",
 		.options = table,
 		.n_options = (int)(sizeof table / sizeof *table),
-		.argument = "a dataset or a model",
+		.argument = "a dataset, a model or a vocabulary",
 		.least_arguments = 1,
 		.most_arguments = 2,
 	};

@@ -1,5 +1,6 @@
 #include "bpe_read.h"
 #include "pretokenize.h"
+#include "regex.h"
 #include "text/bpe.h"
 
 #include <stdio.h>
@@ -75,7 +76,7 @@ static aur_status set_pattern(const char *regex, struct aur_vocab *vocab)
 		return aur_fail(
 			AUR_INPUT, "pre_tokenizer: a regular expression of more than %zu bytes", sizeof vocab->pattern - 1);
 	snprintf(vocab->pattern, sizeof vocab->pattern, "%s", pattern);
-	return AUR_OK;
+	return aur_pattern_regex(pattern) == pattern ? aur_regex_check(pattern) : AUR_OK;
 }
 
 /* Matches are kept and so is what lies between them. The inverse removes what lies between: where the pattern matches

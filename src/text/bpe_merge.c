@@ -129,7 +129,7 @@ void aur_merges_clear(struct aur_merges *merges)
 	*merges = (struct aur_merges){0};
 }
 
-/* ---- merging ---- */
+/* ---- pieces of any length ---- */
 
 void aur_merge_room_clear(struct aur_merge_room *room)
 {
@@ -144,7 +144,7 @@ void aur_merge_room_clear(struct aur_merge_room *room)
 /* A piece of n tokens has n - 1 pairs, and every merge makes at most two new ones. */
 static aur_status reserve(struct aur_merge_room *room, size_t n)
 {
-	if (n <= room->room)
+	if (room->room > 0 && n <= room->room)
 		return AUR_OK;
 	aur_merge_room_clear(room);
 	const size_t size = n < LEAST_ROOM ? LEAST_ROOM : n;
@@ -227,11 +227,77 @@ static void merge_at(const struct aur_merges *merges, struct aur_merge_room *roo
 		look(merges, room, room->previous[at], n_heap);
 }
 
+/* ---- short pieces ---- */
+
+/* Most pieces are short, and looking through all pairs is then faster than a heap. */
+enum { SHORT = 24 };
+
+struct pairs {
+	uint32_t ids[SHORT], ranks[SHORT], tokens[SHORT]; /* the pair at i is that of ids i and i + 1 */
+	uint32_t n;                                       /* ids */
+};
+
+static void look_short(const struct aur_merges *merges, struct pairs *pairs, uint32_t at)
+{
+	const struct aur_merge_slot *slot = find(merges, pairs->ids[at], pairs->ids[at + 1]);
+	pairs->ranks[at] = slot->rank;
+	pairs->tokens[at] = slot->token;
+}
+
+/* The first pair of the lowest rank; where none has one, n. */
+static uint32_t lowest(const struct pairs *pairs)
+{
+	uint32_t rank = AUR_NO_RANK, at = pairs->n;
+	for (uint32_t i = 0; i + 1 < pairs->n; i++)
+		if (pairs->ranks[i] < rank) {
+			rank = pairs->ranks[i];
+			at = i;
+		}
+	return at;
+}
+
+static void merge_short_at(const struct aur_merges *merges, struct pairs *pairs, uint32_t at)
+{
+	pairs->ids[at] = pairs->tokens[at];
+	for (uint32_t i = at + 1; i + 1 < pairs->n; i++) {
+		pairs->ids[i] = pairs->ids[i + 1];
+		pairs->ranks[i] = pairs->ranks[i + 1];
+		pairs->tokens[i] = pairs->tokens[i + 1];
+	}
+	pairs->n--;
+	if (at + 1 < pairs->n)
+		look_short(merges, pairs, at);
+	if (at > 0)
+		look_short(merges, pairs, at - 1);
+}
+
+static size_t merge_short(
+	const struct aur_merges *merges, const char *piece, size_t bytes, uint32_t *ids, int64_t *absent)
+{
+	struct pairs pairs = {.n = 0};
+	for (size_t i = 0; i < bytes; i++) {
+		const int32_t id = merges->bytes[(unsigned char)piece[i]];
+		if (id >= 0)
+			pairs.ids[pairs.n++] = (uint32_t)id;
+	}
+	*absent += (int64_t)(bytes - pairs.n);
+	for (uint32_t at = 0; at + 1 < pairs.n; at++)
+		look_short(merges, &pairs, at);
+	for (uint32_t at = lowest(&pairs); at < pairs.n; at = lowest(&pairs))
+		merge_short_at(merges, &pairs, at);
+	memcpy(ids, pairs.ids, pairs.n * sizeof *ids);
+	return pairs.n;
+}
+
 aur_status aur_merge_piece(const struct aur_merges *merges, const char *piece, size_t bytes,
 	struct aur_merge_room *room, size_t *count, int64_t *absent)
 {
 	size_t n_heap = 0;
 	AUR_TRY(reserve(room, bytes));
+	if (bytes <= SHORT) {
+		*count = merge_short(merges, piece, bytes, room->ids, absent);
+		return AUR_OK;
+	}
 	const uint32_t n = put_bytes(merges, piece, bytes, room, absent);
 	for (uint32_t at = 0; at < n; at++)
 		look(merges, room, at, &n_heap);

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Text to token numbers and back, behind one interface: char (Unicode code points), word (white space). */
+/* Text to token numbers and back, behind one interface: char (Unicode code points), word (white space), bpe (subwords,
+ * byte-level BPE). Special tokens of subwords stand in no text: a text that spells one is split like any other. */
 
 struct aur_tokenizer;
 
@@ -37,7 +38,8 @@ const struct aur_vocab *aur_tokenizer_vocab(const struct aur_tokenizer *tokenize
 
 /* Cleans `text` as the corpus was cleaned, splits it and looks the pieces up. A piece that is not in the vocabulary
  * becomes the unknown token, or is dropped where there is none; either way it is counted. Fails with AUR_INPUT and the
- * byte's position when the text is not UTF-8. `ids` must be zeroed; the caller clears it. */
+ * byte's position when the text is not UTF-8, but for subwords, which take any bytes. `ids` must be zeroed; the caller
+ * clears it. */
 aur_status aur_tokenizer_encode(
 	const struct aur_tokenizer *tokenizer, const char *text, size_t bytes, struct aur_ids *ids);
 
@@ -124,6 +126,10 @@ enum { AUR_PLACE_EDGE = 256 };
 
 /* AUR_USAGE when the options do not fit each other or name what is not known; for checking before files are opened. */
 aur_status aur_tokenizer_options_check(const struct aur_tokenizer_options *options);
+
+/* How much of the text is whole: without a last code point of which bytes are still to come. For streaming, since a
+ * token may be a part of a character. */
+size_t aur_utf8_whole(const char *text, size_t bytes);
 
 /* Position of the first byte that is not UTF-8, or -1. */
 int64_t aur_utf8_check(const char *text, size_t bytes);
