@@ -58,6 +58,8 @@ static const char *name_of_format(const char *format)
 {
 	if (strcmp(format, "aurelius-tokens") == 0)
 		return "a token dataset";
+	if (strcmp(format, "aurelius-vocabulary") == 0)
+		return "a vocabulary";
 	return strcmp(format, "aurelius-checkpoint") == 0 ? "a checkpoint or model" : NULL;
 }
 

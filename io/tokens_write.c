@@ -103,9 +103,47 @@ static aur_status write_tokens(
 	return status;
 }
 
+static const char *documents_name(const struct part *part)
+{
+	return part->split == AUR_TRAIN ? "/train/documents" : "/val/documents";
+}
+
+static aur_status write_starts(
+	struct aur_h5_dataset *dataset, const struct aur_tokens_create *create, int64_t documents, uint64_t *block)
+{
+	const int64_t whole = AUR_TOKENS_BLOCK_BYTES / (int64_t)sizeof *block;
+	for (int64_t at = 0; at < documents; at += whole) {
+		const int64_t count = documents - at < whole ? documents - at : whole;
+		AUR_TRY(create->next_documents(create->context, count, block));
+		AUR_TRY(aur_h5_dataset_write(dataset, at, count, block));
+	}
+	return AUR_OK;
+}
+
+/* Block by block: memory does not grow with the number of documents. */
+static aur_status stream_documents(struct aur_h5 *file, const struct aur_tokens_create *create, const struct part *part)
+{
+	const int64_t documents = create->part_documents[part->split];
+	struct aur_h5_dataset dataset = {.type = AUR_H5_U64, .storage = AUR_H5_CHECKED, .dims = 1, .shape = {documents}};
+	snprintf(dataset.name, sizeof dataset.name, "%s", documents_name(part));
+	uint64_t *block = malloc(AUR_TOKENS_BLOCK_BYTES);
+	if (!block)
+		return aur_fail(AUR_MEMORY, "%s: no memory for a block of documents", create->path);
+	aur_status status = aur_h5_dataset_create(file, &dataset);
+	if (status == AUR_OK) {
+		status = write_starts(&dataset, create, documents, block);
+		const aur_status closed = aur_h5_dataset_close(&dataset);
+		status = status != AUR_OK ? status : closed;
+	}
+	free(block);
+	return status;
+}
+
 /* Starts of the documents of this part, counted from its first token. */
 static aur_status write_documents(struct aur_h5 *file, const struct aur_tokens_create *create, const struct part *part)
 {
+	if (create->next_documents)
+		return stream_documents(file, create, part);
 	if (!create->documents)
 		return AUR_OK;
 	uint64_t *starts = malloc(((size_t)create->n_documents + 1) * sizeof *starts);
@@ -117,8 +155,7 @@ static aur_status write_documents(struct aur_h5 *file, const struct aur_tokens_c
 		if (start >= 0 && start < part->count)
 			starts[count++] = (uint64_t)start;
 	}
-	const char *name = part->split == AUR_TRAIN ? "/train/documents" : "/val/documents";
-	const aur_status status = aur_h5_put_list(file, name, AUR_H5_U64, starts, count);
+	const aur_status status = aur_h5_put_list(file, documents_name(part), AUR_H5_U64, starts, count);
 	free(starts);
 	return status;
 }

@@ -6,6 +6,8 @@
 #include "loaded_model.h"
 #include "options.h"
 #include "print.h"
+#include "text/bpe.h"
+#include "tokenizer_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,9 +17,9 @@
 
 static aur_status check_format(const char *format)
 {
-	if (strcmp(format, "h5") == 0)
+	if (strcmp(format, "h5") == 0 || strcmp(format, "tokenizer") == 0)
 		return AUR_OK;
-	return aur_fail(AUR_USAGE, "--to: '%s' is no format this version writes: h5 is the one there is", format);
+	return aur_fail(AUR_USAGE, "--to: '%s' is no format this version writes: h5 and tokenizer are", format);
 }
 
 /* Exporting a checkpoint onto itself would take its optimizer state away. */
@@ -98,18 +100,42 @@ cleanup:
 	return status;
 }
 
+/* ---- the tokenizer alone ---- */
+
+static aur_status write_tokenizer(const char *file, const char *out)
+{
+	struct aur_tokenizer *tokenizer = NULL;
+	char *json = NULL;
+	aur_status status;
+	AUR_TRY_CLEANUP(aur_tokenizer_of_file(file, &tokenizer));
+	AUR_TRY_CLEANUP(check_not_itself(file, out));
+	status = aur_bpe_write_json(aur_tokenizer_vocab(tokenizer), &json);
+	if (status != AUR_OK)
+		AUR_TRY_CLEANUP(aur_add_context(status, "%s", file));
+	AUR_TRY_CLEANUP(aur_file_write_atomic(out, json, strlen(json)));
+	aur_print("%s: tokenizer of %" PRId64 " tokens from %s\n", out, aur_tokenizer_vocab(tokenizer)->size, file);
+	status = aur_print_end();
+cleanup:
+	free(json);
+	aur_tokenizer_destroy(&tokenizer);
+	return status;
+}
+
+/* ---- the command ---- */
+
 aur_status aur_command_export(const struct aur_command_context *context, int argc, char **argv)
 {
 	const char *format = NULL, *out = NULL;
 	int best = 0;
 	const struct aur_option table[] = {
-		{"to", AUR_OPTION_TEXT, &format, "h5", "the format: h5, one HDF5 file that is a MODEL again", 1},
+		{"to", AUR_OPTION_TEXT, &format, "h5|tokenizer",
+			"h5: one HDF5 file that is a MODEL again; tokenizer: its byte-level BPE as a tokenizer.json", 1},
 		{"out", AUR_OPTION_TEXT, &out, "PATH", "the file to write", 1},
 		{"best", AUR_OPTION_FLAG, &best, NULL, "of a run: the best checkpoint instead of the newest", 0},
 	};
-	struct aur_options options = {.usage = "export MODEL --to h5 --out PATH [--best]",
+	struct aur_options options = {.usage = "export MODEL|DATA --to h5|tokenizer --out PATH [--best]",
 		.about = "Writes the weights, the configuration and the tokenizer of a model, without the optimizer's state.\n"
-				 "MODEL is a checkpoint, an exported .h5 or a run.",
+				 "MODEL is a checkpoint, an exported .h5 or a run. A tokenizer is also that of a dataset.",
 		.options = table,
 		.n_options = sizeof table / sizeof *table,
 		.argument = "a MODEL",
@@ -121,7 +147,10 @@ aur_status aur_command_export(const struct aur_command_context *context, int arg
 		goto cleanup;
 	AUR_TRY_CLEANUP(aur_check_one_rank(context, argv[0]));
 	AUR_TRY_CLEANUP(check_format(format));
-	AUR_TRY_CLEANUP(run(options.arguments[0], best, out));
+	if (strcmp(format, "tokenizer") == 0)
+		status = write_tokenizer(options.arguments[0], out);
+	else
+		status = run(options.arguments[0], best, out);
 cleanup:
 	aur_options_clear(&options);
 	return status;

@@ -20,10 +20,13 @@ struct request {
 
 struct speaker {
 	const struct aur_tokenizer *tokenizer;
-	int first; /* nothing has been written of this text yet */
+	int first;    /* nothing has been written of this text yet */
+	char held[4]; /* the beginning of a character whose other bytes are in tokens to come */
+	size_t n_held;
 };
 
-/* Text reaches its reader token by token, a pipe too; whoever has closed it ends the text. */
+/* Text reaches its reader token by token, a pipe too, but only whole characters; whoever has closed it ends the text.
+ */
 static aur_status speak(void *context, int32_t token)
 {
 	struct speaker *speaker = context;
@@ -32,7 +35,13 @@ static aur_status speak(void *context, int32_t token)
 	if (!piece)
 		return aur_fail(AUR_INPUT, "token %d is not in the model's vocabulary", token);
 	speaker->first = 0;
-	aur_print_bytes(piece, bytes);
+	for (size_t i = 0; i < bytes; i++) {
+		speaker->held[speaker->n_held++] = piece[i];
+		if (aur_utf8_whole(speaker->held, speaker->n_held) < speaker->n_held)
+			continue;
+		aur_print_bytes(speaker->held, speaker->n_held);
+		speaker->n_held = 0;
+	}
 	return aur_print_end();
 }
 
@@ -71,7 +80,8 @@ static void name_unknown(const struct aur_ids *ids)
 			ids->first_unknown);
 }
 
-/* The prompt's tokens; token 0 without a prompt. */
+/* The prompt's tokens. Without one it is the token that ends a text, since another text begins behind it; where there
+ * is none, token 0. */
 static aur_status encode_prompt(
 	const struct request *request, const struct aur_tokenizer *tokenizer, int64_t block_size, struct aur_ids *ids)
 {
@@ -79,6 +89,8 @@ static aur_status encode_prompt(
 		ids->ids = calloc(1, sizeof *ids->ids);
 		if (!ids->ids)
 			return aur_fail(AUR_MEMORY, "no memory for a prompt");
+		const int64_t end_of_text = aur_vocab_end_of_text(aur_tokenizer_vocab(tokenizer));
+		ids->ids[0] = end_of_text >= 0 ? (int32_t)end_of_text : 0;
 		ids->count = 1;
 		return AUR_OK;
 	}
@@ -124,6 +136,7 @@ static aur_status write_texts(const struct request *request, const struct aur_to
 		if (request->prompt)
 			AUR_TRY(print_prompt(tokenizer, ids));
 		AUR_TRY(aur_generate_text(&generate));
+		aur_print_bytes(speaker.held, speaker.n_held);
 		aur_print("\n");
 	}
 	return aur_print_end();
@@ -153,7 +166,8 @@ aur_status aur_command_generate(const struct aur_command_context *context, int a
 {
 	struct request request = {.temperature = 1, .top_p = 1, .seed = 1, .samples = 1};
 	const struct aur_option table[] = {
-		{"prompt", AUR_OPTION_TEXT, &request.prompt, "TEXT", "the text to go on from; without it, token 0", 0},
+		{"prompt", AUR_OPTION_TEXT, &request.prompt, "TEXT",
+			"the text to go on from; without it, the token that ends texts, or token 0", 0},
 		{"tokens", AUR_OPTION_INTEGER, &request.tokens, "N", "how many tokens to add", 1},
 		{"temperature", AUR_OPTION_REAL, &request.temperature, "X",
 			"below 1 more likely, above 1 more varied; 0: always the most likely token (default 1)", 0},

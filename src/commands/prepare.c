@@ -1,38 +1,24 @@
+#include "prepare.h"
+
 #include "commands/commands.h"
-#include "corpus.h"
+#include "core/threads.h"
 #include "gnuplot.h"
-#include "io/tokens.h"
+#include "io/file.h"
+#include "io/vocab_file.h"
 #include "options.h"
+#include "prepare_command.h"
 #include "prepare_report.h"
 #include "print.h"
-#include "text/encoder.h"
+#include "train/signals.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-struct request {
-	struct aur_tokenizer_options tokenizer;
-	const char *out, *report;
-	double val_fraction;
-	int compress;
-};
-
-/* The tokens of all texts, one after another. */
-struct token_stream {
-	struct aur_encoder *encoder;
-	int64_t count;
-	int64_t *documents; /* where each text that has tokens begins */
-	int64_t n_documents;
-};
-
-static void stream_clear(struct token_stream *stream)
-{
-	aur_encoder_destroy(&stream->encoder);
-	free(stream->documents);
-	stream->documents = NULL;
-}
+/* Tokens of so many bytes are kept in memory before any go to files: nothing of a small text does. */
+enum { KEPT_BYTES = 64 << 20 };
 
 /* ---- options ---- */
 
@@ -45,9 +31,29 @@ static aur_status check_replaceable(const char *path)
 	return AUR_OK;
 }
 
-static aur_status check_request(const struct request *request)
+static int is_one_of(const char *value, const char *one, const char *other)
 {
-	AUR_TRY(aur_tokenizer_options_check(&request->tokenizer));
+	return strcmp(value, one) == 0 || strcmp(value, other) == 0;
+}
+
+static aur_status check_input_options(const struct aur_prepare_request *request)
+{
+	if (!is_one_of(request->format, "text", "jsonl"))
+		return aur_fail(AUR_USAGE, "--format: '%s' is not known: text or jsonl", request->format);
+	if (!is_one_of(request->on_bad, "fail", "skip"))
+		return aur_fail(AUR_USAGE, "--on-bad: '%s' is not known: fail or skip", request->on_bad);
+	if (request->shard_tokens < 0)
+		return aur_fail(
+			AUR_USAGE, "--shard-tokens: %lld is out of range: at least 1", (long long)request->shard_tokens);
+	if (request->threads < 0 || request->threads > 1024)
+		return aur_fail(AUR_USAGE, "--threads: %lld is out of range: 0 to 1024", (long long)request->threads);
+	return AUR_OK;
+}
+
+static aur_status check_request(const struct aur_prepare_request *request)
+{
+	AUR_TRY(aur_tokenizer_choice_check(&request->tokenizer));
+	AUR_TRY(check_input_options(request));
 	if (!(request->val_fraction >= 0 && request->val_fraction < 1))
 		return aur_fail(
 			AUR_USAGE, "--val-fraction: %g is out of range: at least 0, less than 1", request->val_fraction);
@@ -60,25 +66,48 @@ static aur_status check_request(const struct request *request)
 	return aur_gnuplot_check_path(request->report);
 }
 
-static aur_status parse(int argc, char **argv, struct request *request, struct aur_options *options)
+static aur_status parse(int argc, char **argv, struct aur_prepare_request *request, struct aur_options *options)
 {
 	const struct aur_option table[] = {
 		{"out", AUR_OPTION_TEXT, &request->out, "FILE.h5", "the dataset to write; an older one is replaced", 1},
-		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.kind, "char|word",
-			"characters (code points), or words between white space (default char)", 0},
-		{"clean", AUR_OPTION_TEXT, &request->tokenizer.clean, "none|basic|original",
+		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.options.kind, "char|word|bpe|gpt2|FILE",
+			"characters (default), words between white space, subwords made of the texts, GPT-2's, or those of a "
+			"tokenizer.json or .h5",
+			0},
+		{"vocab", AUR_OPTION_TEXT, &request->tokenizer.vocab, "DIR",
+			"GPT-2's vocab.json and merges.txt, or encoder.json and vocab.bpe", 0},
+		{"vocab-size", AUR_OPTION_INTEGER, &request->tokenizer.options.vocab_size, "N",
+			"of bpe: at most so many tokens, the 256 bytes and special ones included", 0},
+		{"special", AUR_OPTION_TEXT, &request->tokenizer.options.specials, "NAME,...",
+			"of bpe: special tokens (default <|endoftext|>, which ends a document; '' for none)", 0},
+		{"pattern", AUR_OPTION_TEXT, &request->tokenizer.options.pattern, "gpt2|gpt4",
+			"of bpe: how texts are split before pairs are merged (default gpt2)", 0},
+		{"clean", AUR_OPTION_TEXT, &request->tokenizer.options.clean, "none|basic|original",
 			"basic: byte-order mark, CR, trailing blanks, runs of blank lines (default none)", 0},
-		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.lowercase, NULL, "lower-case the text first", 0},
-		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.min_count, "N",
-			"words seen less often become the unknown token (default 1)", 0},
+		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.options.lowercase, NULL, "lower-case the text first", 0},
+		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.options.min_count, "N",
+			"words seen less often become the unknown token, pairs of subwords are not merged (default 1)", 0},
 		{"val-fraction", AUR_OPTION_REAL, &request->val_fraction, "X",
 			"part for validation, taken from the end (default 0.2)", 0},
+		{"shard-tokens", AUR_OPTION_INTEGER, &request->shard_tokens, "N",
+			"write shards of N tokens, FILE-00000-of-00016.h5", 0},
+		{"field", AUR_OPTION_TEXT, &request->field, "NAME", "the text's field in JSON Lines (default text)", 0},
+		{"format", AUR_OPTION_TEXT, &request->format, "text|jsonl",
+			"of standard input and of names without a known ending (default text)", 0},
+		{"on-bad", AUR_OPTION_TEXT, &request->on_bad, "fail|skip",
+			"what becomes of a document that is not UTF-8 or not JSON (default fail)", 0},
+		{"threads", AUR_OPTION_INTEGER, &request->threads, "N", "of each rank (default: its share of the cores)", 0},
+		{"anew", AUR_OPTION_FLAG, &request->anew, NULL, "discard unfinished work of another command", 0},
 		{"compress", AUR_OPTION_FLAG, &request->compress, NULL, "store the tokens compressed", 0},
 		{"report", AUR_OPTION_TEXT, &request->report, "FILE.svg", "draw vocabulary sizes by tokenizer (gnuplot)", 0},
 	};
 	*options = (struct aur_options){
 		.usage = "prepare TEXT... --out FILE.h5 [options]",
-		.about = "Turns text files, and folders of .txt files, into one HDF5 dataset to train on.",
+		.about = "Turns texts into an HDF5 dataset to train on, or into shards. TEXT is a file, a folder, a glob or -, "
+				 "standard\n"
+				 "input: .txt, .jsonl, both also as .gz and .zst; or tokens of llm.c, nanoGPT (.bin) or Megatron "
+				 "(.idx, .bin).\n"
+				 "Started again after it was stopped, it goes on where it was.",
 		.options = table,
 		.n_options = (int)(sizeof table / sizeof *table),
 		.argument = "TEXT",
@@ -88,141 +117,338 @@ static aur_status parse(int argc, char **argv, struct request *request, struct a
 	const aur_status status = aur_options_parse(options, argc, argv);
 	options->options = NULL; /* the table ends here */
 	AUR_TRY(status);
+	aur_tokenizer_choice_complete(&request->tokenizer);
 	return options->help ? AUR_OK : check_request(request);
+}
+
+/* ---- what is read ---- */
+
+static aur_status check_targets(const struct aur_prepare_request *request)
+{
+	if (request->shard_tokens == 0)
+		AUR_TRY(check_replaceable(request->out));
+	return request->report ? check_replaceable(request->report) : AUR_OK;
+}
+
+static int reads_standard_input(const struct aur_options *options)
+{
+	int times = 0;
+	for (int i = 0; i < options->n_arguments; i++)
+		times += strcmp(options->arguments[i], "-") == 0;
+	return times;
+}
+
+/* Standard input is read more than once, by all ranks: it goes to a file beside the target first. */
+static aur_status spool(struct aur_prepare *prepare, const struct aur_options *options, char path[AUR_WORK_PATH])
+{
+	const int times = reads_standard_input(options);
+	if (times == 0)
+		return AUR_OK;
+	if (times > 1)
+		return aur_fail(AUR_USAGE, "- (standard input) is given %d times, it can be read once", times);
+	if (snprintf(path, AUR_WORK_PATH, "%s.input", prepare->request->out) >= AUR_WORK_PATH)
+		return aur_fail(AUR_USAGE, "--out: the name is too long");
+	prepare->standard_input = path;
+	return prepare->world->rank == 0 ? aur_sources_spool(path) : AUR_OK;
+}
+
+/* Token numbers say nothing of what a new tokenizer should be. */
+static aur_status check_numbers(const struct aur_prepare *prepare)
+{
+	if (prepare->tokenizer)
+		return AUR_OK;
+	for (int64_t i = 0; i < prepare->sources.count; i++)
+		if (prepare->sources.all[i].kind == AUR_SOURCE_IDS)
+			return aur_fail(AUR_USAGE,
+				"%s: holds token numbers only: name the tokenizer that made them (--tokenizer gpt2 --vocab DIR, or "
+				"--tokenizer FILE)",
+				prepare->sources.all[i].path);
+	return AUR_OK;
+}
+
+static aur_status find_sources(struct aur_prepare *prepare, const struct aur_options *options)
+{
+	const struct aur_prepare_request *request = prepare->request;
+	const struct aur_sources_request wanted = {.arguments = options->arguments,
+		.n_arguments = options->n_arguments,
+		.jsonl = strcmp(request->format, "jsonl") == 0,
+		.skip_empty = aur_prepare_skips(prepare),
+		.standard_input = prepare->standard_input};
+	AUR_TRY(aur_sources_find(&wanted, &prepare->sources));
+	AUR_TRY(aur_sources_check_apart(&prepare->sources, request->out));
+	AUR_TRY(aur_sources_check_apart(&prepare->sources, request->report));
+	for (int64_t i = 0; i < prepare->sources.count; i++)
+		prepare->all_bytes += prepare->sources.all[i].bytes;
+	return check_numbers(prepare);
+}
+
+/* ---- the tokenizer ---- */
+
+/* A new vocabulary is kept with the work: other ranks take it from there, and a later start need not make it again. */
+static aur_status save_vocabulary(const struct aur_prepare *prepare)
+{
+	char path[AUR_WORK_PATH];
+	if (prepare->world->size == 1 && prepare->all_bytes <= KEPT_BYTES)
+		return AUR_OK;
+	AUR_TRY(aur_work_need(prepare->work));
+	AUR_TRY(aur_work_path(prepare->work, "figures", path));
+	const struct aur_word_figures *figures = aur_tokenizer_figures(prepare->tokenizer);
+	AUR_TRY(aur_file_write_atomic(path, figures, sizeof *figures));
+	AUR_TRY(aur_work_path(prepare->work, "vocabulary.h5", path));
+	return aur_vocab_save(path, aur_tokenizer_vocab(prepare->tokenizer));
+}
+
+static aur_status load_vocabulary(struct aur_prepare *prepare, const char *path, const char *figures_path)
+{
+	struct aur_vocab vocab = {0};
+	struct aur_word_figures figures = {0};
+	size_t got;
+	AUR_TRY(aur_vocab_load(path, &vocab));
+	const aur_status status = aur_tokenizer_create(&vocab, &prepare->tokenizer);
+	aur_vocab_clear(&vocab);
+	AUR_TRY(status);
+	AUR_TRY(aur_file_read_part(figures_path, 0, &figures, sizeof figures, &got));
+	if (got == sizeof figures)
+		aur_tokenizer_set_figures(prepare->tokenizer, &figures);
+	return AUR_OK;
+}
+
+/* What rank 0 finds kept decides for all. */
+static aur_status make_tokenizer(struct aur_prepare *prepare)
+{
+	struct aur_comm *world = prepare->world;
+	char path[AUR_WORK_PATH], figures[AUR_WORK_PATH];
+	if (prepare->tokenizer)
+		return AUR_OK;
+	AUR_TRY(aur_work_path(prepare->work, "vocabulary.h5", path));
+	AUR_TRY(aur_work_path(prepare->work, "figures", figures));
+	int kept = aur_work_found(prepare->work) && aur_file_exists(path) && aur_file_exists(figures);
+	AUR_TRY(world->ops->broadcast(world, &kept, sizeof kept, 0));
+	if (!kept) {
+		aur_status status = aur_prepare_train(prepare, &prepare->request->tokenizer.options, &prepare->tokenizer);
+		if (status == AUR_OK && world->rank == 0)
+			status = save_vocabulary(prepare);
+		AUR_TRY(aur_comm_agree(world, status));
+	}
+	return aur_comm_agree(world, prepare->tokenizer ? AUR_OK : load_vocabulary(prepare, path, figures));
 }
 
 /* ---- work ---- */
 
-/* The dataset's size has to be known before its first token is written: the texts are counted here and encoded there.
- */
-static aur_status count_all(
-	const struct aur_tokenizer *tokenizer, const struct aur_corpus *corpus, struct token_stream *stream)
+static aur_status open_work(struct aur_prepare *prepare)
 {
-	stream->documents = calloc((size_t)corpus->count + 1, sizeof *stream->documents);
-	if (!stream->documents)
-		return aur_fail(AUR_MEMORY, "no memory for %lld documents", (long long)corpus->count);
-	AUR_TRY(aur_encoder_create(tokenizer, corpus->texts, corpus->count, &stream->encoder));
-	for (int64_t i = 0; i < corpus->count; i++) {
-		int64_t tokens;
-		AUR_TRY(aur_encoder_count(stream->encoder, i, &tokens));
-		if (tokens > 0)
-			stream->documents[stream->n_documents++] = stream->count;
-		stream->count += tokens;
+	struct aur_comm *world = prepare->world;
+	const char *out = prepare->request->out;
+	char *command;
+	aur_status status = aur_prepare_command(prepare, &command);
+	AUR_TRY_CLEANUP(aur_comm_agree(world, status));
+	AUR_TRY_CLEANUP(aur_prepare_command_agree(world, command));
+	if (world->rank == 0) {
+		status = aur_work_open(out, command, prepare->request->anew, &prepare->work);
+		/* Other ranks look for what this one has done. */
+		if (status == AUR_OK && world->size > 1)
+			status = aur_work_need(prepare->work);
+	} else {
+		status = aur_work_follow(out, &prepare->work);
 	}
-	return AUR_OK;
+	status = aur_comm_agree(world, status);
+cleanup:
+	free(command);
+	return status;
 }
 
-static aur_status next_tokens(void *context, int token_bytes, int64_t count, void *tokens)
+static int64_t count_units(const struct aur_sources *sources)
 {
-	const struct token_stream *stream = context;
-	int64_t written;
-	AUR_TRY(aur_encoder_next(stream->encoder, token_bytes, count, tokens, &written));
-	return written == count ? AUR_OK : aur_fail(AUR_INTERNAL, "the texts have fewer tokens than were counted");
+	int64_t units = 0;
+	for (int64_t i = 0; i < sources->count; i++)
+		units += 1 + sources->all[i].bytes / AUR_UNIT_BYTES;
+	return units;
 }
 
-/* floor((1 - fraction) n), where a product that is whole but for the rounding of `fraction` counts as whole. */
-static int64_t training_part(int64_t n, double fraction)
+static aur_status start_threads(struct aur_prepare *prepare)
 {
-	const double exact = (1 - fraction) * (double)n;
-	const double nearest = round(exact);
-	const double rounding = 4e-16 * (double)n;
-	return (int64_t)(fabs(exact - nearest) <= rounding ? nearest : floor(exact));
+	struct aur_threads threads = {
+		.requested = (int)prepare->request->threads, .ranks_on_node = prepare->world->ranks_on_node};
+	aur_threads_setup(&threads);
+	const int64_t units = count_units(&prepare->sources);
+	return aur_crew_create(threads.threads < units ? threads.threads : (int)units, 1, &prepare->crew);
 }
 
-static aur_status split(const struct request *request, struct aur_prepared *prepared, int64_t tokens)
+static aur_status refuse_bad(const struct aur_prepare *prepare, const struct aur_shards_sum *sum)
 {
-	prepared->train_tokens = training_part(tokens, request->val_fraction);
-	prepared->val_tokens = tokens - prepared->train_tokens;
-	if (tokens == 0)
-		return aur_fail(AUR_INPUT, "no token is left of the text: nothing to train on");
-	if (prepared->train_tokens == 0 || (request->val_fraction > 0 && prepared->val_tokens == 0))
-		return aur_fail(AUR_INPUT, "%lld token%s: too short a text to split with --val-fraction %g", (long long)tokens,
-			tokens == 1 ? "" : "s", request->val_fraction);
-	return AUR_OK;
+	if (sum->bad == 0 || aur_prepare_skips(prepare))
+		return AUR_OK;
+	return aur_fail(AUR_INPUT, "%s: line %lld: %s (--on-bad skip leaves such documents out)",
+		aur_source_name(&prepare->sources, sum->first_bad.source, prepare->standard_input),
+		(long long)sum->first_bad.line + 1, sum->first_bad.why);
 }
 
-static aur_status write_dataset(
-	const struct request *request, const struct aur_prepared *prepared, struct token_stream *stream)
+static aur_status write_shards(struct aur_prepare *prepare, struct aur_shards *shards, const struct aur_shards_sum *sum)
 {
-	const struct aur_tokens_create create = {
-		.path = request->out,
-		.vocab = aur_tokenizer_vocab(prepared->tokenizer),
-		.sources = prepared->corpus->names,
+	const int64_t size = aur_tokenizer_vocab(prepare->tokenizer)->size;
+	int64_t *counts = calloc((size_t)size, sizeof *counts);
+	aur_status status =
+		counts ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for the counts of %lld tokens", (long long)size);
+	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
+	AUR_TRY_CLEANUP(aur_shards_write(shards, counts));
+	status = prepare->world->rank == 0 ? aur_prepare_print(prepare, sum, counts) : AUR_OK;
+	status = aur_comm_agree(prepare->world, status);
+cleanup:
+	free(counts);
+	return status;
+}
+
+static aur_status assemble(struct aur_prepare *prepare)
+{
+	const struct aur_prepare_request *request = prepare->request;
+	const struct aur_shards_request wanted = {.world = prepare->world,
+		.sources = &prepare->sources,
+		.store = prepare->store,
+		.work = prepare->work,
+		.vocab = aur_tokenizer_vocab(prepare->tokenizer),
+		.end_of_text = prepare->end_of_text,
+		.out = request->out,
+		.shard_tokens = request->shard_tokens,
+		.val_fraction = request->val_fraction,
 		.compress = request->compress,
-		.next = next_tokens,
-		.context = stream,
-		.train_tokens = prepared->train_tokens,
-		.val_tokens = prepared->val_tokens,
-		.documents = stream->documents,
-		.n_documents = stream->n_documents,
-	};
-	AUR_TRY(aur_tokens_write(&create));
-	return aur_encoder_finish(stream->encoder);
+		.line = &prepare->line};
+	struct aur_unit_record *units = NULL;
+	struct aur_shards *shards = NULL;
+	struct aur_shards_sum sum;
+	int64_t count;
+	aur_status status = aur_unit_store_collect(prepare->store, &prepare->sources, &units, &count);
+	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
+	status = aur_shards_plan(&wanted, units, count, &shards, &sum);
+	if (status == AUR_OK)
+		status = refuse_bad(prepare, &sum);
+	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
+	status = write_shards(prepare, shards, &sum);
+cleanup:
+	aur_shards_destroy(&shards);
+	free(units);
+	return status;
 }
 
-static aur_status print_report(const struct aur_prepared *prepared, const struct token_stream *stream)
+static aur_status chart(struct aur_prepare *prepare)
 {
-	struct aur_text_report report;
-	const int64_t size = aur_tokenizer_vocab(prepared->tokenizer)->size;
-	int64_t *tokens = calloc((size_t)size, sizeof *tokens);
-	if (!tokens)
-		return aur_fail(AUR_MEMORY, "no memory for the counts of %lld tokens", (long long)size);
-	aur_encoder_tally(stream->encoder, tokens);
-	const aur_status status =
-		aur_text_report_make(prepared->tokenizer, prepared->corpus->texts, prepared->corpus->count, tokens, &report);
-	free(tokens);
-	AUR_TRY(status);
-	aur_prepare_print(prepared, &report);
-	return aur_print_end();
-}
-
-static aur_status finish(const struct request *request, struct aur_prepared *prepared, struct token_stream *stream)
-{
-	AUR_TRY(write_dataset(request, prepared, stream));
-	prepared->unknown = aur_encoder_unknown(stream->encoder);
-	AUR_TRY(print_report(prepared, stream));
+	const struct aur_prepare_request *request = prepare->request;
 	if (!request->report)
 		return AUR_OK;
-	const aur_status status = aur_prepare_chart(prepared, request->report);
+	const aur_status status = aur_prepare_chart(prepare, request->report);
 	if (status != AUR_OK)
 		return aur_add_context(status, "%s is written, its chart is not", request->out);
+	if (prepare->world->rank != 0)
+		return AUR_OK;
 	aur_print("wrote       %s\n", request->report);
 	return aur_print_end();
 }
 
-static aur_status prepare(const struct request *request, const struct aur_options *options)
+static aur_status encode(struct aur_prepare *prepare)
 {
-	struct aur_corpus corpus = {0};
-	struct aur_tokenizer *tokenizer = NULL;
-	struct token_stream stream = {0};
-	aur_status status;
-	AUR_TRY_CLEANUP(check_replaceable(request->out));
-	if (request->report)
-		AUR_TRY_CLEANUP(check_replaceable(request->report));
-	AUR_TRY_CLEANUP(aur_corpus_read(options->arguments, options->n_arguments, &corpus));
-	AUR_TRY_CLEANUP(aur_corpus_check_apart(&corpus, request->out));
-	AUR_TRY_CLEANUP(aur_corpus_check_apart(&corpus, request->report));
-	AUR_TRY_CLEANUP(aur_tokenizer_train_texts(&request->tokenizer, corpus.texts, corpus.count, &tokenizer));
-	AUR_TRY_CLEANUP(count_all(tokenizer, &corpus, &stream));
-	struct aur_prepared prepared = {.tokenizer = tokenizer, .corpus = &corpus, .out = request->out};
-	AUR_TRY_CLEANUP(split(request, &prepared, stream.count));
-	status = finish(request, &prepared, &stream);
-cleanup:
-	stream_clear(&stream);
-	aur_tokenizer_destroy(&tokenizer);
-	aur_corpus_clear(&corpus);
+	const int wide = aur_tokenizer_vocab(prepare->tokenizer)->size > UINT16_MAX + 1;
+	prepare->end_of_text = aur_vocab_end_of_text(aur_tokenizer_vocab(prepare->tokenizer));
+	const aur_status status =
+		aur_unit_store_create(prepare->work, wide ? 4 : 2, prepare->world->size == 1 ? KEPT_BYTES : 0, &prepare->store);
+	AUR_TRY(aur_comm_agree(prepare->world, status));
+	return aur_prepare_encode(prepare);
+}
+
+/* Before any unit is done there is nothing worth keeping: a folder that was made now would only stand in the way of the
+ * command that comes when the input is put right. */
+static aur_status begin(struct aur_prepare *prepare)
+{
+	AUR_TRY(open_work(prepare));
+	aur_status status = aur_prepare_check(prepare);
+	if (status == AUR_OK)
+		status = make_tokenizer(prepare);
+	if (status == AUR_INPUT && prepare->world->rank == 0 && !aur_work_found(prepare->work)) {
+		char message[AUR_MESSAGE];
+		snprintf(message, sizeof message, "%s", aur_error_message());
+		if (aur_work_remove(prepare->work) != AUR_OK)
+			aur_error_clear();
+		aur_fail(status, "%s", message);
+	}
+	return status;
+}
+
+static aur_status run(struct aur_prepare *prepare)
+{
+	AUR_TRY(begin(prepare));
+	AUR_TRY(encode(prepare));
+	AUR_TRY(assemble(prepare));
+	AUR_TRY(chart(prepare));
+	return aur_comm_agree(prepare->world, prepare->world->rank == 0 ? aur_work_remove(prepare->work) : AUR_OK);
+}
+
+static aur_status set_up(struct aur_prepare *prepare, const struct aur_options *options, char input[AUR_WORK_PATH])
+{
+	struct aur_comm *world = prepare->world;
+	AUR_TRY(aur_comm_agree(world, check_targets(prepare->request)));
+	AUR_TRY(aur_comm_agree(world, aur_tokenizer_choice_load(&prepare->request->tokenizer, &prepare->tokenizer)));
+	AUR_TRY(aur_comm_agree(world, spool(prepare, options, input)));
+	AUR_TRY(aur_comm_agree(world, find_sources(prepare, options)));
+	return aur_comm_agree(world, start_threads(prepare));
+}
+
+static void clear(struct aur_prepare *prepare)
+{
+	if (prepare->standard_input && prepare->world->rank == 0)
+		unlink(prepare->standard_input);
+	aur_unit_store_destroy(&prepare->store);
+	aur_work_close(&prepare->work);
+	aur_tokenizer_destroy(&prepare->tokenizer);
+	aur_crew_destroy(&prepare->crew);
+	aur_sources_clear(&prepare->sources);
+}
+
+static aur_status prepare_all(
+	const struct aur_prepare_request *request, const struct aur_options *options, struct aur_comm *world, int terminal)
+{
+	char input[AUR_WORK_PATH];
+	struct aur_prepare prepare = {.request = request,
+		.world = world,
+		.end_of_text = -1,
+		.line = {.terminal = terminal, .silent = world->rank != 0}};
+	aur_signals_install();
+	aur_status status = set_up(&prepare, options, input);
+	if (status == AUR_OK)
+		status = run(&prepare);
+	if (status == AUR_STOPPED && world->rank == 0) {
+		aur_print("stopped     %s\n", aur_work_exists(prepare.work)
+										  ? "give the same command again to go on"
+										  : "nothing had to be kept; give the same command again");
+		aur_print_flush();
+	}
+	clear(&prepare);
+	return status;
+}
+
+/* Tests call it without a world. */
+static aur_status prepare_in(const struct aur_command_context *context, const struct aur_prepare_request *request,
+	const struct aur_options *options)
+{
+	struct aur_comm *alone = NULL;
+	if (context->world)
+		return prepare_all(request, options, context->world, context->terminal);
+	AUR_TRY(aur_comm_self_create(&alone));
+	const aur_status status = prepare_all(request, options, alone, context->terminal);
+	aur_comm_close(&alone);
 	return status;
 }
 
 aur_status aur_command_prepare(const struct aur_command_context *context, int argc, char **argv)
 {
-	struct request request = {.tokenizer = {.kind = "char", .clean = "none"}, .val_fraction = 0.2};
+	struct aur_prepare_request request = {.tokenizer = {.options = {.kind = "char", .clean = "none"}},
+		.field = "text",
+		.format = "text",
+		.on_bad = "fail",
+		.val_fraction = 0.2};
 	struct aur_options options;
-	if (context->rank != 0)
-		return AUR_OK;
 	aur_status status = parse(argc, argv, &request, &options);
+	if (context->world)
+		status = aur_comm_agree(context->world, status);
 	if (status == AUR_OK && !options.help)
-		status = prepare(&request, &options);
+		status = prepare_in(context, &request, &options);
 	aur_options_clear(&options);
 	return status;
 }

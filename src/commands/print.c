@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The reason of the first failure: ferror does not keep it. */
 static int print_errno;
@@ -27,6 +29,12 @@ void aur_print_bytes(const char *bytes, size_t size)
 {
 	errno = 0;
 	remember(fwrite(bytes, 1, size, stdout) != size);
+}
+
+int aur_print_in_colours(void)
+{
+	const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
+	return isatty(STDOUT_FILENO) && !(none && none[0] != '\0') && terminal && strcmp(terminal, "dumb") != 0;
 }
 
 void aur_print_flush(void)

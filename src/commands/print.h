@@ -10,6 +10,10 @@
 void aur_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void aur_print_bytes(const char *bytes, size_t size);
 
+/* 1 when standard output is a terminal that shows colours, and its user has not asked for none (NO_COLOR, TERM=dumb).
+ */
+int aur_print_in_colours(void);
+
 /* Hands over what has been printed so far, for text that is streamed. */
 void aur_print_flush(void);
 

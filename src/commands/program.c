@@ -124,10 +124,14 @@ static aur_status dispatch(const struct aur_command_context *context, int argc, 
 	return run_command(context, argc, argv);
 }
 
-/* Only training is the work of several ranks. */
+/* Preparing and training are the work of several ranks. */
 static int is_for_all_ranks(int argc, char **argv)
 {
-	if (argc < 2 || (strcmp(argv[1], "train") != 0 && strcmp(argv[1], "sweep") != 0))
+	static const char *const collective[] = {"prepare", "train", "sweep"};
+	int found = 0;
+	for (size_t i = 0; argc >= 2 && i < sizeof collective / sizeof *collective; i++)
+		found |= strcmp(argv[1], collective[i]) == 0;
+	if (!found)
 		return 0;
 	for (int i = 2; i < argc; i++)
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)

@@ -1,13 +1,9 @@
 #include "commands/commands.h"
-#include "core/vocab.h"
-#include "io/checkpoint.h"
-#include "io/hdf5.h"
-#include "io/tokens.h"
 #include "options.h"
 #include "print.h"
 #include "text/report.h"
 #include "text/tokenizer.h"
-#include "train/model_file.h"
+#include "tokenizer_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,42 +16,6 @@ struct request {
 	const char *decode;
 	int json;
 };
-
-/* ---- the tokenizer of a file ---- */
-
-static aur_status copy_dataset_vocab(const char *path, struct aur_vocab *vocab)
-{
-	struct aur_tokens *tokens = NULL;
-	AUR_TRY(aur_tokens_open(path, &tokens));
-	const aur_status status = aur_vocab_copy(aur_tokens_vocab(tokens), vocab);
-	aur_tokens_close(&tokens);
-	return status;
-}
-
-static aur_status copy_checkpoint_vocab(const char *path, struct aur_vocab *vocab)
-{
-	struct aur_checkpoint *checkpoint = NULL;
-	AUR_TRY(aur_checkpoint_open(path, &checkpoint));
-	const aur_status status = aur_vocab_copy(aur_checkpoint_vocab(checkpoint), vocab);
-	aur_checkpoint_close(&checkpoint);
-	return status;
-}
-
-/* `file` is a dataset, a checkpoint, or a run folder, whose newest good checkpoint counts. */
-static aur_status open_tokenizer(const char *file, struct aur_tokenizer **tokenizer)
-{
-	char path[4096], kind[32];
-	struct aur_vocab vocab = {0};
-	AUR_TRY(aur_model_file_resolve(file, 0, path, sizeof path));
-	AUR_TRY(aur_hdf5_kind(path, kind));
-	if (strcmp(kind, "aurelius-tokens") == 0)
-		AUR_TRY(copy_dataset_vocab(path, &vocab));
-	else
-		AUR_TRY(copy_checkpoint_vocab(path, &vocab));
-	const aur_status status = aur_tokenizer_create(&vocab, tokenizer);
-	aur_vocab_clear(&vocab);
-	return status == AUR_OK ? AUR_OK : aur_add_context(status, "%s", path);
-}
 
 /* ---- standard input ---- */
 
@@ -94,9 +54,26 @@ static int64_t count_characters(const char *text, size_t bytes)
 	return count;
 }
 
+/* The text itself, its tokens on backgrounds that take turns; a line end is shown and then made. */
+static void print_coloured(const struct aur_tokenizer *tokenizer, const struct aur_ids *ids)
+{
+	static const int backgrounds[] = {152, 223, 183, 157, 217};
+	for (int64_t i = 0; i < ids->count; i++) {
+		char shown[256];
+		size_t bytes;
+		const char *piece = aur_tokenizer_piece(tokenizer, ids->ids[i], i == 0, &bytes);
+		const int line_ends = bytes > 0 && piece[bytes - 1] == '\n';
+		aur_print("\033[30;48;5;%dm%s\033[0m%s", backgrounds[i % 5],
+			aur_text_readable(piece, bytes, shown, sizeof shown), line_ends ? "\n" : "");
+	}
+	aur_print("\n");
+}
+
 static void print_tokens(const struct aur_tokenizer *tokenizer, const struct aur_ids *ids, int64_t characters)
 {
 	const struct aur_vocab *vocab = aur_tokenizer_vocab(tokenizer);
+	if (aur_print_in_colours())
+		print_coloured(tokenizer, ids);
 	for (int64_t i = 0; i < ids->count; i++) {
 		char shown[256];
 		size_t bytes;
@@ -242,11 +219,12 @@ static aur_status parse(int argc, char **argv, struct request *request, struct a
 		{"json", AUR_OPTION_FLAG, &request->json, NULL, "print one JSON object", 0},
 	};
 	*options = (struct aur_options){
-		.usage = "tokenize MODEL|DATA [TEXT] [options]",
-		.about = "Shows how a dataset's or a model's tokenizer splits TEXT (standard input without one), and back.",
+		.usage = "tokenize MODEL|DATA|VOCABULARY [TEXT] [options]",
+		.about = "Shows how a dataset's or a model's tokenizer splits TEXT (standard input without one), and back.\n"
+				 "VOCABULARY is a tokenizer.json, or a folder with GPT-2's vocab.json and merges.txt.",
 		.options = table,
 		.n_options = (int)(sizeof table / sizeof *table),
-		.argument = "a dataset or a model",
+		.argument = "a dataset, a model or a vocabulary",
 		.least_arguments = 1,
 		.most_arguments = 2,
 	};
@@ -265,7 +243,7 @@ static aur_status tokenize(const struct request *request, const struct aur_optio
 	aur_status status;
 	if (request->decode)
 		AUR_TRY_CLEANUP(parse_ids(request->decode, &ids));
-	AUR_TRY_CLEANUP(open_tokenizer(options->arguments[0], &tokenizer));
+	AUR_TRY_CLEANUP(aur_tokenizer_of_file(options->arguments[0], &tokenizer));
 	if (request->decode)
 		AUR_TRY_CLEANUP(show_decoded(tokenizer, &ids, request->json));
 	else if (options->n_arguments > 1)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct member {
 	struct aur_crew *crew;
@@ -90,7 +91,12 @@ aur_status aur_crew_create(int members, int threads_each, struct aur_crew **crew
 	return aur_fail(AUR_MEMORY, "threads: the system refuses more than %d; lower system.threads", started);
 }
 
-aur_status aur_crew_run(struct aur_crew *crew, aur_crew_work work, void *context)
+int aur_crew_members(const struct aur_crew *crew)
+{
+	return crew->members;
+}
+
+void aur_crew_begin(struct aur_crew *crew, aur_crew_work work, void *context)
 {
 	pthread_mutex_lock(&crew->lock);
 	crew->work = work;
@@ -98,13 +104,48 @@ aur_status aur_crew_run(struct aur_crew *crew, aur_crew_work work, void *context
 	crew->working = crew->members;
 	crew->round++;
 	pthread_cond_broadcast(&crew->begun);
-	while (crew->working > 0)
-		pthread_cond_wait(&crew->done, &crew->lock);
 	pthread_mutex_unlock(&crew->lock);
+}
+
+/* Of the lowest member that failed, in the calling thread. */
+static aur_status status_of_all(const struct aur_crew *crew)
+{
 	for (int i = 0; i < crew->members; i++)
 		if (crew->all[i].status != AUR_OK)
 			return aur_fail(crew->all[i].status, "%s", crew->all[i].message);
 	return AUR_OK;
+}
+
+aur_status aur_crew_run(struct aur_crew *crew, aur_crew_work work, void *context)
+{
+	aur_crew_begin(crew, work, context);
+	pthread_mutex_lock(&crew->lock);
+	while (crew->working > 0)
+		pthread_cond_wait(&crew->done, &crew->lock);
+	pthread_mutex_unlock(&crew->lock);
+	return status_of_all(crew);
+}
+
+static struct timespec time_in(double seconds)
+{
+	struct timespec at;
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	const double end = (double)at.tv_nsec * 1e-9 + seconds;
+	at.tv_sec += (time_t)end;
+	at.tv_nsec = (long)((end - (double)(time_t)end) * 1e9);
+	return at;
+}
+
+aur_status aur_crew_wait(struct aur_crew *crew, double seconds, int *done)
+{
+	const struct timespec until = time_in(seconds);
+	pthread_mutex_lock(&crew->lock);
+	int code = 0;
+	while (crew->working > 0 && code == 0)
+		code = pthread_cond_clockwait(&crew->done, &crew->lock, CLOCK_MONOTONIC, &until);
+	*done = crew->working == 0;
+	pthread_mutex_unlock(&crew->lock);
+	return *done ? status_of_all(crew) : AUR_OK;
 }
 
 void aur_crew_destroy(struct aur_crew **crew)

@@ -19,7 +19,8 @@ aur_status aur_vocab_copy(const struct aur_vocab *vocab, struct aur_vocab *copy)
 	copy->bytes = NULL;
 	copy->offsets = NULL;
 	copy->merges = NULL;
-	void *bytes = NULL, *offsets = NULL, *merges = NULL;
+	copy->added = NULL;
+	void *bytes = NULL, *offsets = NULL, *merges = NULL, *added = NULL;
 	aur_status status;
 	AUR_TRY_CLEANUP(copy_bytes(vocab->bytes, (size_t)vocab->offsets[vocab->size], &bytes));
 	copy->bytes = bytes;
@@ -27,6 +28,8 @@ aur_status aur_vocab_copy(const struct aur_vocab *vocab, struct aur_vocab *copy)
 	copy->offsets = offsets;
 	AUR_TRY_CLEANUP(copy_bytes(vocab->merges, 2 * (size_t)vocab->n_merges * sizeof *vocab->merges, &merges));
 	copy->merges = merges;
+	AUR_TRY_CLEANUP(copy_bytes(vocab->added, 2 * (size_t)vocab->n_added * sizeof *vocab->added, &added));
+	copy->added = added;
 	return AUR_OK;
 cleanup:
 	aur_vocab_clear(copy);
@@ -40,6 +43,7 @@ void aur_vocab_clear(struct aur_vocab *vocab)
 	free(vocab->bytes);
 	free(vocab->offsets);
 	free(vocab->merges);
+	free(vocab->added);
 	*vocab = (struct aur_vocab){0};
 }
 
@@ -59,6 +63,17 @@ static uint64_t hash_integer(uint64_t hash, int64_t value)
 	return hash_bytes(hash, little, sizeof little);
 }
 
+/* The number of merges too: without it a merge could pass for an added token. */
+static uint64_t hash_subwords(uint64_t hash, const struct aur_vocab *vocab)
+{
+	hash = hash_integer(hash, vocab->n_merges);
+	hash = hash_bytes(hash, vocab->pattern, strlen(vocab->pattern) + 1);
+	hash = hash_integer(hash, vocab->ignore_merges);
+	for (int64_t i = 0; i < 2 * vocab->n_added; i++)
+		hash = hash_integer(hash, vocab->added[i]);
+	return hash;
+}
+
 uint64_t aur_vocab_hash(const struct aur_vocab *vocab)
 {
 	uint64_t hash = 0xcbf29ce484222325u;
@@ -72,7 +87,7 @@ uint64_t aur_vocab_hash(const struct aur_vocab *vocab)
 	hash = hash_bytes(hash, vocab->bytes, (size_t)vocab->offsets[vocab->size]);
 	for (int64_t i = 0; i < 2 * vocab->n_merges; i++)
 		hash = hash_integer(hash, vocab->merges[i]);
-	return hash;
+	return strcmp(vocab->kind, "bpe") == 0 ? hash_subwords(hash, vocab) : hash;
 }
 
 aur_status aur_vocab_check(const struct aur_vocab *vocab, size_t total)
@@ -90,5 +105,21 @@ aur_status aur_vocab_check(const struct aur_vocab *vocab, size_t total)
 	for (int64_t i = 0; i < 2 * vocab->n_merges; i++)
 		if (vocab->merges[i] < 0 || vocab->merges[i] >= vocab->size)
 			return aur_fail(AUR_INPUT, "vocabulary: merge %lld names a token that is not in it", (long long)(i / 2));
+	for (int64_t i = 0; i < 2 * vocab->n_added; i += 2)
+		if (vocab->added[i] < 0 || vocab->added[i] >= vocab->size || (vocab->added[i + 1] & ~INT64_C(1)) != 0)
+			return aur_fail(AUR_INPUT, "vocabulary: added token %lld is not in it", (long long)(i / 2));
 	return AUR_OK;
+}
+
+int64_t aur_vocab_end_of_text(const struct aur_vocab *vocab)
+{
+	static const char *const names[] = {"<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>"};
+	for (size_t name = 0; name < sizeof names / sizeof *names; name++)
+		for (int64_t i = 0; i < vocab->n_added; i++) {
+			const int64_t id = vocab->added[2 * i], bytes = vocab->offsets[id + 1] - vocab->offsets[id];
+			if (vocab->added[2 * i + 1] == 1 && (size_t)bytes == strlen(names[name]) &&
+				memcmp(vocab->bytes + vocab->offsets[id], names[name], (size_t)bytes) == 0)
+				return id;
+		}
+	return -1;
 }

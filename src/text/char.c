@@ -1,5 +1,4 @@
 #include "internal.h"
-#include "slices.h"
 #include "unicode.h"
 
 #include <stdlib.h>
@@ -32,21 +31,6 @@ static void mark_present(struct aur_text text, unsigned char *present)
 	}
 }
 
-static aur_status mark_texts(
-	const struct aur_text *texts, int64_t n, const struct aur_vocab *vocab, unsigned char *present)
-{
-	struct aur_slices slices = {0};
-	struct aur_text slice;
-	aur_status status = AUR_OK;
-	for (int64_t i = 0; i < n && status == AUR_OK; i++) {
-		aur_slices_begin(&slices, vocab, texts[i]);
-		while ((status = aur_slices_next(&slices, &slice)) == AUR_OK && slice.size > 0)
-			mark_present(slice, present);
-	}
-	aur_slices_clear(&slices);
-	return status;
-}
-
 static aur_status train_present(unsigned char *present, struct aur_vocab *vocab)
 {
 	int64_t n = 1;
@@ -69,21 +53,38 @@ static aur_status train_present(unsigned char *present, struct aur_vocab *vocab)
 	return AUR_OK;
 }
 
-static aur_status char_train(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab,
-	struct aur_word_figures *figures)
+/* One byte a code point: 1 where it occurs. The original cleaning's vocabulary is given, and nothing is marked. */
+static aur_status char_train_begin(const struct aur_vocab *vocab, void **seen)
 {
-	(void)min_count;
-	(void)figures;
+	*seen = NULL;
 	if (strcmp(vocab->clean, "original") == 0)
-		return train_original(vocab);
-	unsigned char *present = calloc(CODE_POINTS, 1);
-	if (!present)
-		return aur_fail(AUR_MEMORY, "no memory for the table of characters");
-	aur_status status = mark_texts(texts, n, vocab, present);
-	if (status == AUR_OK)
-		status = train_present(present, vocab);
-	free(present);
-	return status;
+		return AUR_OK;
+	*seen = calloc(CODE_POINTS, 1);
+	return *seen ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for the table of characters");
+}
+
+static aur_status char_train_add(void *seen, struct aur_text slice)
+{
+	if (seen)
+		mark_present(slice, seen);
+	return AUR_OK;
+}
+
+static aur_status char_train_merge(void *seen, const void *other)
+{
+	unsigned char *present = seen;
+	const unsigned char *more = other;
+	for (int code = 0; seen && code < CODE_POINTS; code++)
+		present[code] |= more[code];
+	return AUR_OK;
+}
+
+static aur_status char_train_end(
+	void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab, struct aur_word_figures *figures)
+{
+	(void)options;
+	(void)figures;
+	return seen ? train_present(seen, vocab) : train_original(vocab);
 }
 
 /* ---- looking up ---- */
@@ -252,7 +253,11 @@ static void char_encode(
 const struct aur_tokenizer_ops aur_tokenizer_char = {
 	.kind = "char",
 	.separator = "",
-	.train = char_train,
+	.train_begin = char_train_begin,
+	.train_add = char_train_add,
+	.train_merge = char_train_merge,
+	.train_clear = free,
+	.train_end = char_train_end,
 	.open = char_open,
 	.close = char_close,
 	.count = char_count,

@@ -124,22 +124,28 @@ static aur_status report_tokens(const struct aur_vocab *vocab, const int64_t *to
 
 /* ---- the report ---- */
 
-static int64_t count_lines(struct aur_text text)
+struct aur_text_size aur_text_measure(struct aur_text text)
 {
-	const int64_t lines = aur_byte_count(text.bytes, text.size, '\n');
-	return lines + (text.size > 0 && text.bytes[text.size - 1] != '\n');
+	return (struct aur_text_size){aur_utf8_count(text.bytes, text.size), aur_byte_count(text.bytes, text.size, '\n')};
+}
+
+aur_status aur_text_report_fill(const struct aur_tokenizer *tokenizer, int64_t bytes, int64_t characters, int64_t lines,
+	const int64_t *tokens, struct aur_text_report *report)
+{
+	*report = (struct aur_text_report){.bytes = bytes, .characters = characters, .lines = lines};
+	report->words = *aur_tokenizer_figures(tokenizer);
+	return report_tokens(aur_tokenizer_vocab(tokenizer), tokens, report);
 }
 
 aur_status aur_text_report_make(const struct aur_tokenizer *tokenizer, const struct aur_text *texts, int64_t n_texts,
 	const int64_t *tokens, struct aur_text_report *report)
 {
-	const struct aur_vocab *vocab = aur_tokenizer_vocab(tokenizer);
-	*report = (struct aur_text_report){0};
+	int64_t bytes = 0, characters = 0, lines = 0;
 	for (int64_t i = 0; i < n_texts; i++) {
-		report->bytes += (int64_t)texts[i].size;
-		report->characters += aur_utf8_count(texts[i].bytes, texts[i].size);
-		report->lines += count_lines(texts[i]);
+		const struct aur_text_size size = aur_text_measure(texts[i]);
+		bytes += (int64_t)texts[i].size;
+		characters += size.characters;
+		lines += size.line_ends + (texts[i].size > 0 && texts[i].bytes[texts[i].size - 1] != '\n');
 	}
-	report->words = *aur_tokenizer_figures(tokenizer);
-	return report_tokens(vocab, tokens, report);
+	return aur_text_report_fill(tokenizer, bytes, characters, lines, tokens, report);
 }

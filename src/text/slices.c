@@ -1,9 +1,19 @@
 #include "slices.h"
 
+#include "internal.h"
 #include "unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* How a vocabulary of subwords has its texts cut (slices.h). Cleaning could make an added token of what stands on both
+ * sides of a cut. */
+static int cut_subwords(const struct aur_vocab *vocab)
+{
+	const int known = strcmp(vocab->pattern, "gpt2") == 0 || strcmp(vocab->pattern, "gpt4") == 0;
+	const int changed = vocab->lowercase || strcmp(vocab->clean, "none") != 0;
+	return known && !(changed && vocab->n_added > 0) ? 1 : 2;
+}
 
 void aur_slices_begin(struct aur_slices *slices, const struct aur_vocab *vocab, struct aur_text text)
 {
@@ -11,7 +21,9 @@ void aur_slices_begin(struct aur_slices *slices, const struct aur_vocab *vocab, 
 	slices->rest = text;
 	slices->basic = strcmp(vocab->clean, "basic") == 0;
 	slices->lowercase = vocab->lowercase;
-	slices->anywhere = !words && !vocab->lowercase;
+	slices->vocab = vocab;
+	slices->subwords = strcmp(vocab->kind, "bpe") == 0 ? cut_subwords(vocab) : 0;
+	slices->anywhere = !words && !vocab->lowercase && !slices->subwords;
 	slices->spaces_only = words && strcmp(vocab->clean, "original") == 0;
 	slices->cleaning = (struct aur_cleaning){0};
 }
@@ -23,21 +35,72 @@ void aur_slices_clear(struct aur_slices *slices)
 	*slices = (struct aur_slices){0};
 }
 
+/* Whether an added token lies across the place. */
+static int is_spanned(const struct aur_slices *slices, const char *at)
+{
+	const struct aur_vocab *vocab = slices->vocab;
+	const char *begin = slices->rest.bytes, *end = begin + slices->rest.size;
+	for (int64_t i = 0; i < vocab->n_added; i++) {
+		const struct aur_text token = aur_vocab_token(vocab, vocab->added[2 * i]);
+		for (size_t before = 1; before < token.size && before <= (size_t)(at - begin); before++)
+			if (token.size - before <= (size_t)(end - at) && memcmp(at - before, token.bytes, token.size) == 0)
+				return 1;
+	}
+	return 0;
+}
+
+/* Both patterns end a piece between a letter or digit and white space, whatever stands around them: no piece has white
+ * space behind another character, but for line ends behind punctuation. */
+static int may_cut_subwords(const struct aur_slices *slices, const char *at)
+{
+	const char last = at[-1];
+	const int word = (last >= 'a' && last <= 'z') || (last >= 'A' && last <= 'Z') || (last >= '0' && last <= '9');
+	return slices->subwords == 1 && word && (*at == ' ' || *at == '\n') && !is_spanned(slices, at);
+}
+
 /* Blanks before the cut might have to go, and a carriage return may be half a line end. The lower case of a letter
  * depends on its neighbours, but not beyond white space. */
 static int may_cut(const struct aur_slices *slices, const char *at)
 {
 	if (slices->basic && (at[-1] == ' ' || at[-1] == '\t' || at[-1] == '\r'))
 		return 0;
+	if (slices->subwords)
+		return may_cut_subwords(slices, at);
 	if (slices->anywhere)
 		return ((unsigned char)*at & 0xc0) != 0x80;
 	return *at == ' ' || (*at == '\n' && !slices->spaces_only);
+}
+
+/* What stands before the place is kept, and within its line: all that cleaning has to know of what went before. */
+void aur_slices_continue(struct aur_slices *slices)
+{
+	slices->cleaning = (struct aur_cleaning){.begun = 1, .within_line = 1};
+}
+
+/* Cleaning takes a line end and a byte-order mark away, by what went before: a text cannot go on from there as from
+ * within a line. */
+static int is_kept_by_cleaning(struct aur_text text, size_t at)
+{
+	const int mark = at >= 3 && memcmp(text.bytes + at - 3, "\xef\xbb\xbf", 3) == 0;
+	return text.bytes[at - 1] != '\n' && !mark;
+}
+
+size_t aur_slices_find_place(const struct aur_vocab *vocab, struct aur_text text, size_t from)
+{
+	struct aur_slices slices = {0};
+	aur_slices_begin(&slices, vocab, text);
+	for (size_t at = from; at < text.size; at++)
+		if (may_cut(&slices, text.bytes + at) && (!slices.basic || is_kept_by_cleaning(text, at)))
+			return at;
+	return 0;
 }
 
 static struct aur_text cut(struct aur_slices *slices)
 {
 	struct aur_text slice = slices->rest;
 	size_t size = slice.size < AUR_SLICE_BYTES ? slice.size : AUR_SLICE_BYTES;
+	if (slices->subwords == 2)
+		size = slice.size;
 	while (size < slice.size && !may_cut(slices, slice.bytes + size))
 		size++;
 	slice.size = size;

@@ -1,6 +1,8 @@
 #include "text/tokenizer.h"
 
+#include "bpe_train.h"
 #include "internal.h"
+#include "pretokenize.h"
 #include "text/clean.h"
 #include "text/encoder.h"
 
@@ -8,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct aur_tokenizer_ops *const kinds[] = {&aur_tokenizer_char, &aur_tokenizer_word};
+static const struct aur_tokenizer_ops *const kinds[] = {&aur_tokenizer_char, &aur_tokenizer_word, &aur_tokenizer_bpe};
 
-static const struct aur_tokenizer_ops *kind_of(const char *kind)
+const struct aur_tokenizer_ops *aur_tokenizer_kind(const char *kind)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(kinds[i]->kind, kind) == 0)
@@ -69,8 +71,7 @@ static aur_status build_pieces(struct aur_tokenizer *tokenizer)
 	return AUR_OK;
 }
 
-/* Takes over what `vocab` owns. */
-static aur_status create_from(struct aur_vocab *vocab, struct aur_tokenizer **tokenizer)
+aur_status aur_tokenizer_adopt(struct aur_vocab *vocab, struct aur_tokenizer **tokenizer)
 {
 	aur_status status = AUR_OK;
 	struct aur_tokenizer *created = calloc(1, sizeof *created);
@@ -80,7 +81,7 @@ static aur_status create_from(struct aur_vocab *vocab, struct aur_tokenizer **to
 	}
 	created->vocab = *vocab;
 	*vocab = (struct aur_vocab){0};
-	created->ops = kind_of(created->vocab.kind);
+	created->ops = aur_tokenizer_kind(created->vocab.kind);
 	AUR_TRY_CLEANUP(created->ops->open(&created->vocab, &created->lookup));
 	AUR_TRY_CLEANUP(build_pieces(created));
 	*tokenizer = created;
@@ -97,7 +98,7 @@ aur_status aur_tokenizer_create(const struct aur_vocab *vocab, struct aur_tokeni
 			"vocabulary: its %lld tokens are synthetic, numbers that stand for no text (the model was trained with "
 			"data.train: synthetic): no text can be read or written with it",
 			(long long)vocab->size);
-	if (!kind_of(vocab->kind))
+	if (!aur_tokenizer_kind(vocab->kind))
 		return aur_fail(AUR_INPUT, "vocabulary: tokenizer '%s' is not known to this program", vocab->kind);
 	if (!aur_clean_known(vocab->clean))
 		return aur_fail(AUR_INPUT, "vocabulary: cleaning '%s' is not known to this program", vocab->clean);
@@ -106,7 +107,7 @@ aur_status aur_tokenizer_create(const struct aur_vocab *vocab, struct aur_tokeni
 	AUR_TRY(aur_vocab_check(vocab, (size_t)vocab->offsets[vocab->size]));
 	struct aur_vocab copy = {0};
 	AUR_TRY(aur_vocab_copy(vocab, &copy));
-	return create_from(&copy, tokenizer);
+	return aur_tokenizer_adopt(&copy, tokenizer);
 }
 
 void aur_tokenizer_destroy(struct aur_tokenizer **tokenizer)
@@ -130,6 +131,11 @@ const struct aur_vocab *aur_tokenizer_vocab(const struct aur_tokenizer *tokenize
 const struct aur_word_figures *aur_tokenizer_figures(const struct aur_tokenizer *tokenizer)
 {
 	return &tokenizer->figures;
+}
+
+void aur_tokenizer_set_figures(struct aur_tokenizer *tokenizer, const struct aur_word_figures *figures)
+{
+	tokenizer->figures = *figures;
 }
 
 /* ---- text in, numbers out ---- */
@@ -199,50 +205,34 @@ aur_status aur_tokenizer_decode(const struct aur_tokenizer *tokenizer, const int
 
 aur_status aur_tokenizer_options_check(const struct aur_tokenizer_options *options)
 {
-	if (!kind_of(options->kind))
-		return aur_fail(AUR_USAGE, "tokenizer '%s' is not known: char or word", options->kind);
+	if (!aur_tokenizer_kind(options->kind))
+		return aur_fail(AUR_USAGE, "tokenizer '%s' is not known: char, word or bpe", options->kind);
 	if (!aur_clean_known(options->clean))
 		return aur_fail(AUR_USAGE, "cleaning '%s' is not known: none, basic or original", options->clean);
 	const int characters = strcmp(options->kind, "char") == 0;
 	const int original = strcmp(options->clean, "original") == 0;
 	if (options->min_count < 0)
 		return aur_fail(AUR_USAGE, "a minimum count of %lld: it must not be negative", (long long)options->min_count);
+	if (strcmp(options->kind, "bpe") == 0)
+		return aur_bpe_options_check(options);
+	if (options->vocab_size != 0 || options->specials || options->pattern)
+		return aur_fail(AUR_USAGE, "the size of a vocabulary, special tokens and a pattern are for the tokenizer bpe");
 	if (options->min_count > 1 && (characters || original))
-		return aur_fail(AUR_USAGE, "a minimum count is for the word tokenizer without the original cleaning");
+		return aur_fail(
+			AUR_USAGE, "a minimum count is for the tokenizers word, without the original cleaning, and bpe");
 	if (options->lowercase && characters && original)
 		return aur_fail(
 			AUR_USAGE, "the original cleaning of characters drops capitals: it does not go with lower case");
 	return AUR_OK;
 }
 
-static void describe(const struct aur_tokenizer_options *options, struct aur_vocab *vocab)
+void aur_tokenizer_describe(const struct aur_tokenizer_options *options, struct aur_vocab *vocab)
 {
 	const int original_words = strcmp(options->kind, "word") == 0 && strcmp(options->clean, "original") == 0;
 	snprintf(vocab->kind, sizeof vocab->kind, "%s", options->kind);
 	snprintf(vocab->clean, sizeof vocab->clean, "%s", options->clean);
 	vocab->lowercase = options->lowercase || original_words;
-}
-
-aur_status aur_tokenizer_train_texts(const struct aur_tokenizer_options *options, const struct aur_text *texts,
-	int64_t n_texts, struct aur_tokenizer **tokenizer)
-{
-	AUR_TRY(aur_tokenizer_options_check(options));
-	AUR_TRY(aur_texts_check(texts, n_texts));
-	struct aur_vocab vocab = {0};
-	struct aur_word_figures figures = {0};
-	describe(options, &vocab);
-	const aur_status status = kind_of(options->kind)->train(texts, n_texts, options->min_count, &vocab, &figures);
-	if (status != AUR_OK) {
-		aur_vocab_clear(&vocab);
-		return status;
-	}
-	AUR_TRY(create_from(&vocab, tokenizer));
-	(*tokenizer)->figures = figures;
-	return AUR_OK;
-}
-
-aur_status aur_tokenizer_train(
-	const struct aur_tokenizer_options *options, const char *text, size_t bytes, struct aur_tokenizer **tokenizer)
-{
-	return aur_tokenizer_train_texts(options, &(struct aur_text){text, bytes}, 1, tokenizer);
+	if (strcmp(options->kind, "bpe") == 0)
+		snprintf(vocab->pattern, sizeof vocab->pattern, "%s",
+			aur_pattern_name(options->pattern ? options->pattern : "gpt2"));
 }

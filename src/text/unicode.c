@@ -60,6 +60,18 @@ static int continues(char byte)
 	return ((unsigned char)byte & 0xc0) == 0x80;
 }
 
+size_t aur_utf8_whole(const char *text, size_t bytes)
+{
+	for (size_t back = 1; back <= 3 && back <= bytes; back++) {
+		const unsigned char byte = (unsigned char)text[bytes - back];
+		if (continues((char)byte))
+			continue;
+		const size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+		return length > back ? bytes - back : bytes;
+	}
+	return bytes;
+}
+
 /* Sums of at most 255 fit a byte, so that sixteen bytes and more are counted at once. */
 enum { COUNT_RUN = 255 };
 

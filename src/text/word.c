@@ -1,5 +1,4 @@
 #include "internal.h"
-#include "slices.h"
 #include "unicode.h"
 #include "words.h"
 
@@ -48,34 +47,37 @@ static aur_status keep_words(const struct aur_words *counts, int64_t min_count, 
 	return AUR_OK;
 }
 
-static aur_status count_texts(
-	const struct aur_text *texts, int64_t n, const struct aur_vocab *vocab, struct aur_words *counts)
+static aur_status word_train_begin(const struct aur_vocab *vocab, void **seen)
 {
-	struct aur_slices slices = {0};
-	struct aur_text slice;
-	aur_status status = AUR_OK;
-	for (int64_t i = 0; i < n && status == AUR_OK; i++) {
-		aur_slices_begin(&slices, vocab, texts[i]);
-		while ((status = aur_slices_next(&slices, &slice)) == AUR_OK && slice.size > 0)
-			AUR_TRY_CLEANUP(aur_words_count(counts, slice));
-	}
-cleanup:
-	aur_slices_clear(&slices);
-	return status;
+	(void)vocab;
+	*seen = calloc(1, sizeof(struct aur_words));
+	return *seen ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for the table of words");
 }
 
-static aur_status word_train(const struct aur_text *texts, int64_t n, int64_t min_count, struct aur_vocab *vocab,
-	struct aur_word_figures *figures)
+static aur_status word_train_add(void *seen, struct aur_text slice)
 {
-	struct aur_words counts = {0};
-	aur_status status = count_texts(texts, n, vocab, &counts);
-	if (status == AUR_OK) {
-		aur_words_sort(&counts);
-		aur_word_figures_make(&counts, figures);
-		status = keep_words(&counts, min_count, vocab);
-	}
-	aur_words_clear(&counts);
-	return status;
+	return aur_words_count(seen, slice);
+}
+
+static aur_status word_train_merge(void *seen, const void *other)
+{
+	return aur_words_merge(seen, other);
+}
+
+static void word_train_clear(void *seen)
+{
+	if (seen)
+		aur_words_clear(seen);
+	free(seen);
+}
+
+static aur_status word_train_end(
+	void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab, struct aur_word_figures *figures)
+{
+	struct aur_words *counts = seen;
+	aur_words_sort(counts);
+	aur_word_figures_make(counts, figures);
+	return keep_words(counts, options->min_count, vocab);
 }
 
 /* ---- looking up ---- */
@@ -153,7 +155,11 @@ static void word_encode(
 const struct aur_tokenizer_ops aur_tokenizer_word = {
 	.kind = "word",
 	.separator = " ",
-	.train = word_train,
+	.train_begin = word_train_begin,
+	.train_add = word_train_add,
+	.train_merge = word_train_merge,
+	.train_clear = word_train_clear,
+	.train_end = word_train_end,
 	.open = word_open,
 	.close = word_close,
 	.count = word_count,

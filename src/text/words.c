@@ -153,20 +153,36 @@ static aur_status copy_word(struct aur_words *words, struct aur_text *word)
 	return AUR_OK;
 }
 
+static aur_status count_word(struct aur_words *words, struct aur_text word, uint64_t hash, int64_t times)
+{
+	int64_t index = words->n > 0 ? (int64_t)words->slots[slot_of(words, word, hash)] - 1 : -1;
+	if (index < 0) {
+		index = words->n;
+		AUR_TRY(copy_word(words, &word));
+		AUR_TRY(add_hashed(words, word, hash));
+	}
+	words->words[index].count += times;
+	return AUR_OK;
+}
+
+aur_status aur_words_tally(struct aur_words *words, struct aur_text word, int64_t times)
+{
+	return count_word(words, word, hash_of(word), times);
+}
+
 aur_status aur_words_count(struct aur_words *words, struct aur_text slice)
 {
 	const char *at = slice.bytes, *end = at + slice.size;
 	struct aur_text word;
-	while (aur_words_next(&at, end, &word)) {
-		const uint64_t hash = hash_of(word);
-		int64_t index = words->n > 0 ? (int64_t)words->slots[slot_of(words, word, hash)] - 1 : -1;
-		if (index < 0) {
-			index = words->n;
-			AUR_TRY(copy_word(words, &word));
-			AUR_TRY(add_hashed(words, word, hash));
-		}
-		words->words[index].count++;
-	}
+	while (aur_words_next(&at, end, &word))
+		AUR_TRY(aur_words_tally(words, word, 1));
+	return AUR_OK;
+}
+
+aur_status aur_words_merge(struct aur_words *words, const struct aur_words *other)
+{
+	for (int64_t i = 0; i < other->n; i++)
+		AUR_TRY(count_word(words, other->words[i].text, other->words[i].hash, other->words[i].count));
 	return AUR_OK;
 }
 

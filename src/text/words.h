@@ -35,8 +35,14 @@ int64_t aur_words_find(const struct aur_words *words, struct aur_text word);
 /* Adds a word that is not there; its text is borrowed. AUR_MEMORY. */
 aur_status aur_words_add(struct aur_words *words, struct aur_text word);
 
+/* Adds `times` to a word's count; a new one is copied. AUR_MEMORY. */
+aur_status aur_words_tally(struct aur_words *words, struct aur_text word, int64_t times);
+
 /* Counts the white-space separated words of a slice of text; new ones are copied. AUR_MEMORY. */
 aur_status aur_words_count(struct aur_words *words, struct aur_text slice);
+
+/* Adds the other's words and counts; new words are copied. AUR_MEMORY. */
+aur_status aur_words_merge(struct aur_words *words, const struct aur_words *other);
 
 /* Sorts by bytes, which is by code point in UTF-8. The words are no longer found. */
 void aur_words_sort(struct aur_words *words);

@@ -48,8 +48,8 @@ wrong 2 "needs a RUN" "$aurelius" plot
 wrong 2 "not one of train, val" "$aurelius" eval run --split test
 wrong 2 ".svg or .png" "$aurelius" eval run --plot curve.gif
 wrong 2 ".svg or .png" "$aurelius" plot run --out curve.pdf
-wrong 2 "h5 is the one there is" "$aurelius" export run --to gguf --out x.gguf
-wrong 2 "h5 is the one there is" "$aurelius" export run --to hf --out x
+wrong 2 "h5 and tokenizer are" "$aurelius" export run --to gguf --out x.gguf
+wrong 2 "h5 and tokenizer are" "$aurelius" export run --to hf --out x
 wrong 2 "needs --out" "$aurelius" export run --to h5
 wrong 2 "the model itself" "$aurelius" export model.h5 --to h5 --out ./model.h5
 wrong 2 "folder" "$aurelius" export run --to h5 --out folder

@@ -50,7 +50,8 @@ void aur_paths_clear(struct aur_paths *paths);
  * out. AUR_INPUT when it cannot be read. */
 aur_status aur_folder_list(const char *folder, const char *suffix, int recursive, struct aur_paths *paths);
 
-/* Adds a file, or those that a glob "b/x-?.h5" matches, sorted. AUR_INPUT when it matches nothing. */
+/* Adds a file, or those that a glob "b/x-?.h5" matches, sorted; a file whose name has a star in it is that file. AUR_INPUT
+ * when a glob matches nothing. */
 aur_status aur_paths_expand(const char *pattern, struct aur_paths *paths);
 
 #endif

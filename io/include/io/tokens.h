@@ -42,6 +42,10 @@ struct aur_tokens_create {
 	int64_t train_tokens, val_tokens;
 	const int64_t *documents; /* start offsets of documents among all tokens, ascending; NULL: none stored */
 	int64_t n_documents;
+	/* Instead of `documents`: writes the next `count` starts of a part, counted from the part's first token. Called in
+	 * order, for the training part after all its tokens, then for the validation part after its own. */
+	aur_status (*next_documents)(void *context, int64_t count, uint64_t *starts);
+	int64_t part_documents[2]; /* how many of them each part has */
 };
 
 /* Writes the whole dataset: to `path`.partial, then fsync, verification, rename, folder fsync. uint16 where the

@@ -31,6 +31,17 @@ struct aur_text_report {
 aur_status aur_text_report_make(const struct aur_tokenizer *tokenizer, const struct aur_text *texts, int64_t n_texts,
 	const int64_t *tokens, struct aur_text_report *report);
 
+/* The same from what has been counted of the texts. AUR_MEMORY. */
+aur_status aur_text_report_fill(const struct aur_tokenizer *tokenizer, int64_t bytes, int64_t characters, int64_t lines,
+	const int64_t *tokens, struct aur_text_report *report);
+
+struct aur_text_size {
+	int64_t characters, line_ends;
+};
+
+/* Counts code points and line ends of a text, which must be UTF-8. */
+struct aur_text_size aur_text_measure(struct aur_text text);
+
 /* A token or word for people, on one line, terminated: line end, tab and the like as \n, \t, \r, other characters that
  * do not show as U+FEFF, bytes that are not UTF-8 as \xNN. What does not fit in `room` bytes is left out, with "..." at
  * the end. Returns `shown`. */

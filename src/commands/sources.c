@@ -1,0 +1,253 @@
+#include "sources.h"
+
+#include "io/file.h"
+#include "io/foreign.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- what a file is ---- */
+
+static int ends_in(const char *name, size_t bytes, const char *end)
+{
+	const size_t length = strlen(end);
+	return bytes > length && memcmp(name + bytes - length, end, length) == 0;
+}
+
+static enum aur_source_kind kind_of(const char *path, int jsonl)
+{
+	size_t stem;
+	aur_compression_of(path, &stem);
+	if (ends_in(path, stem, ".jsonl"))
+		return AUR_SOURCE_JSONL;
+	if (ends_in(path, strlen(path), ".bin") || ends_in(path, strlen(path), ".idx"))
+		return AUR_SOURCE_IDS;
+	return jsonl && !ends_in(path, stem, ".txt") ? AUR_SOURCE_JSONL : AUR_SOURCE_TEXT;
+}
+
+static int belongs_in_folder(const char *path)
+{
+	size_t stem;
+	aur_compression_of(path, &stem);
+	return ends_in(path, stem, ".txt") || ends_in(path, stem, ".jsonl");
+}
+
+static aur_status count_tokens(struct aur_source *source)
+{
+	struct aur_foreign *foreign;
+	AUR_TRY(aur_foreign_open(source->path, &foreign));
+	source->tokens = aur_foreign_tokens(foreign);
+	aur_foreign_close(&foreign);
+	return AUR_OK;
+}
+
+/* The name of a file that holds nothing is kept for the report. */
+static aur_status leave_out(struct aur_sources *sources, struct aur_source *source)
+{
+	if (sources->empty++ == 0)
+		sources->first_empty = source->path;
+	else
+		free(source->path);
+	source->path = NULL;
+	return AUR_OK;
+}
+
+static aur_status look_at(const struct aur_sources_request *request, struct aur_sources *sources,
+	struct aur_source *source, int standard_input)
+{
+	struct stat info;
+	if (request->skip_empty && stat(source->path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0)
+		return leave_out(sources, source);
+	const aur_status status = aur_file_check_input(source->path, &source->bytes);
+	if (status != AUR_OK && standard_input)
+		return aur_fail(AUR_INPUT, AUR_STANDARD_INPUT ": is empty");
+	AUR_TRY(status);
+	if (stat(source->path, &info) == 0)
+		source->modified_ns = info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+	source->bad_byte = -1;
+	source->compression = aur_compression_of(source->path, NULL);
+	source->kind = kind_of(source->path, request->jsonl);
+	if (standard_input) {
+		source->kind = request->jsonl ? AUR_SOURCE_JSONL : AUR_SOURCE_TEXT;
+		AUR_TRY(aur_compression_look(source->path, &source->compression));
+	}
+	if (source->kind == AUR_SOURCE_IDS)
+		AUR_TRY(count_tokens(source));
+	sources->count++;
+	return AUR_OK;
+}
+
+/* ---- finding ---- */
+
+static aur_status add_folder(const char *folder, struct aur_paths *paths)
+{
+	struct aur_paths found = {0};
+	const int64_t before = paths->count;
+	aur_status status = aur_folder_list(folder, NULL, 1, &found);
+	for (int64_t i = 0; i < found.count && status == AUR_OK; i++)
+		if (belongs_in_folder(found.items[i]))
+			status = aur_paths_add(paths, found.items[i]);
+	aur_paths_clear(&found);
+	if (status == AUR_OK && paths->count == before)
+		return aur_fail(AUR_INPUT, "%s: no .txt or .jsonl files in this folder", folder);
+	return status;
+}
+
+static int is_folder(const char *path)
+{
+	struct stat info;
+	return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* A glob may match folders too. */
+static aur_status add_argument(const char *argument, struct aur_paths *paths)
+{
+	struct aur_paths found = {0};
+	aur_status status = aur_paths_expand(argument, &found);
+	for (int64_t i = 0; i < found.count && status == AUR_OK; i++)
+		status = is_folder(found.items[i]) ? add_folder(found.items[i], paths) : aur_paths_add(paths, found.items[i]);
+	aur_paths_clear(&found);
+	return status;
+}
+
+/* NAME.bin and NAME.idx together, as a glob gives them, are one source. */
+static int is_second_of_pair(const struct aur_sources *sources, const char *path)
+{
+	const size_t bytes = strlen(path);
+	if (sources->count == 0 || !ends_in(path, bytes, ".idx"))
+		return 0;
+	const char *last = sources->all[sources->count - 1].path;
+	return strlen(last) == bytes && ends_in(last, bytes, ".bin") && memcmp(last, path, bytes - 4) == 0;
+}
+
+static aur_status add_paths(
+	const struct aur_sources_request *request, const struct aur_paths *paths, struct aur_sources *sources)
+{
+	for (int64_t i = 0; i < paths->count; i++) {
+		struct aur_source *source = &sources->all[sources->count];
+		const int standard_input = strcmp(paths->items[i], "-") == 0;
+		if (is_second_of_pair(sources, paths->items[i]))
+			continue;
+		*source = (struct aur_source){.path = strdup(standard_input ? request->standard_input : paths->items[i])};
+		if (!source->path)
+			return aur_fail(AUR_MEMORY, "%s: no memory for its name", paths->items[i]);
+		const aur_status status = look_at(request, sources, source, standard_input);
+		if (status != AUR_OK) {
+			free(source->path);
+			return status;
+		}
+	}
+	return AUR_OK;
+}
+
+/* A line end in a file's name would make two of it. */
+static aur_status list_names(const struct aur_sources_request *request, struct aur_sources *sources)
+{
+	size_t bytes = 1;
+	for (int64_t i = 0; i < sources->count; i++)
+		bytes += strlen(aur_source_name(sources, i, request->standard_input)) + 1;
+	sources->names = malloc(bytes);
+	if (!sources->names)
+		return aur_fail(AUR_MEMORY, "no memory for the names of %lld files", (long long)sources->count);
+	char *out = sources->names;
+	for (int64_t i = 0; i < sources->count; i++) {
+		for (const char *at = aur_source_name(sources, i, request->standard_input); *at; at++)
+			*out++ = *at == '\n' ? '?' : *at;
+		*out++ = '\n';
+	}
+	*out = '\0';
+	return AUR_OK;
+}
+
+static aur_status find_paths(
+	const struct aur_sources_request *request, struct aur_paths *paths, struct aur_sources *sources)
+{
+	for (int i = 0; i < request->n_arguments; i++)
+		AUR_TRY(add_argument(request->arguments[i], paths));
+	sources->all = calloc((size_t)paths->count + 1, sizeof *sources->all);
+	if (!sources->all)
+		return aur_fail(AUR_MEMORY, "no memory for %lld files", (long long)paths->count);
+	AUR_TRY(add_paths(request, paths, sources));
+	if (sources->count == 0)
+		return aur_fail(AUR_INPUT, "%s: is empty, and there is no other text", sources->first_empty);
+	return list_names(request, sources);
+}
+
+aur_status aur_sources_find(const struct aur_sources_request *request, struct aur_sources *sources)
+{
+	struct aur_paths paths = {0};
+	const aur_status status = find_paths(request, &paths, sources);
+	aur_paths_clear(&paths);
+	return status;
+}
+
+void aur_sources_clear(struct aur_sources *sources)
+{
+	for (int64_t i = 0; i < sources->count; i++)
+		free(sources->all[i].path);
+	free(sources->all);
+	free(sources->names);
+	free(sources->first_empty);
+	*sources = (struct aur_sources){0};
+}
+
+const char *aur_source_name(const struct aur_sources *sources, int64_t source, const char *standard_input)
+{
+	const char *path = sources->all[source].path;
+	return standard_input && strcmp(path, standard_input) == 0 ? AUR_STANDARD_INPUT : path;
+}
+
+aur_status aur_sources_check_apart(const struct aur_sources *sources, const char *path)
+{
+	struct stat target, text;
+	if (!path || stat(path, &target) != 0)
+		return AUR_OK;
+	for (int64_t i = 0; i < sources->count; i++)
+		if (stat(sources->all[i].path, &text) == 0 && text.st_dev == target.st_dev && text.st_ino == target.st_ino)
+			return aur_fail(AUR_USAGE, "%s: is one of the texts and would be overwritten", path);
+	return AUR_OK;
+}
+
+/* ---- standard input ---- */
+
+static aur_status copy_input(int to, const char *path)
+{
+	enum { BLOCK = 1 << 20 };
+	char *block = malloc(BLOCK);
+	aur_status status = block ? AUR_OK : aur_fail(AUR_MEMORY, "no memory to read " AUR_STANDARD_INPUT);
+	while (status == AUR_OK) {
+		const ssize_t got = read(STDIN_FILENO, block, BLOCK);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			status = aur_fail(AUR_INPUT, AUR_STANDARD_INPUT ": cannot read: %s", strerror(errno));
+		if (got <= 0)
+			break;
+		for (ssize_t at = 0; at < got && status == AUR_OK;) {
+			const ssize_t written = write(to, block + at, (size_t)(got - at));
+			if (written < 0 && errno != EINTR)
+				status = aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(errno));
+			at += written > 0 ? written : 0;
+		}
+	}
+	free(block);
+	return status;
+}
+
+aur_status aur_sources_spool(const char *path)
+{
+	const int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (to < 0)
+		return aur_fail(AUR_IO, "%s: cannot create: %s", path, strerror(errno));
+	aur_status status = copy_input(to, path);
+	if (close(to) != 0 && status == AUR_OK)
+		status = aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(errno));
+	if (status != AUR_OK)
+		unlink(path);
+	return status;
+}
