@@ -70,16 +70,23 @@ static aur_status parse(int argc, char **argv, struct aur_prepare_request *reque
 {
 	const struct aur_option table[] = {
 		{"out", AUR_OPTION_TEXT, &request->out, "FILE.h5", "the dataset to write; an older one is replaced", 1},
-		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.options.kind, "char|word|gpt2|FILE",
-			"characters (default), words between white space, GPT-2's subwords, or those of a tokenizer.json or .h5",
+		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.options.kind, "char|word|bpe|gpt2|FILE",
+			"characters (default), words between white space, subwords made of the texts, GPT-2's, or those of a "
+			"tokenizer.json or .h5",
 			0},
 		{"vocab", AUR_OPTION_TEXT, &request->tokenizer.vocab, "DIR",
 			"GPT-2's vocab.json and merges.txt, or encoder.json and vocab.bpe", 0},
+		{"vocab-size", AUR_OPTION_INTEGER, &request->tokenizer.options.vocab_size, "N",
+			"of bpe: at most so many tokens, the 256 bytes and special ones included", 0},
+		{"special", AUR_OPTION_TEXT, &request->tokenizer.options.specials, "NAME,...",
+			"of bpe: special tokens (default <|endoftext|>, which ends a document; '' for none)", 0},
+		{"pattern", AUR_OPTION_TEXT, &request->tokenizer.options.pattern, "gpt2|gpt4",
+			"of bpe: how texts are split before pairs are merged (default gpt2)", 0},
 		{"clean", AUR_OPTION_TEXT, &request->tokenizer.options.clean, "none|basic|original",
 			"basic: byte-order mark, CR, trailing blanks, runs of blank lines (default none)", 0},
 		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.options.lowercase, NULL, "lower-case the text first", 0},
 		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.options.min_count, "N",
-			"words seen less often become the unknown token (default 1)", 0},
+			"words seen less often become the unknown token, pairs of subwords are not merged (default 1)", 0},
 		{"val-fraction", AUR_OPTION_REAL, &request->val_fraction, "X",
 			"part for validation, taken from the end (default 0.2)", 0},
 		{"shard-tokens", AUR_OPTION_INTEGER, &request->shard_tokens, "N",
@@ -110,6 +117,7 @@ static aur_status parse(int argc, char **argv, struct aur_prepare_request *reque
 	const aur_status status = aur_options_parse(options, argc, argv);
 	options->options = NULL; /* the table ends here */
 	AUR_TRY(status);
+	aur_tokenizer_choice_complete(&request->tokenizer);
 	return options->help ? AUR_OK : check_request(request);
 }
 
@@ -175,6 +183,13 @@ static aur_status find_sources(struct aur_prepare *prepare, const struct aur_opt
 }
 
 /* ---- the tokenizer ---- */
+
+/* One that is there already; a new one is made of the texts. */
+static aur_status load_tokenizer(struct aur_prepare *prepare)
+{
+	const struct aur_tokenizer_choice *choice = &prepare->request->tokenizer;
+	return aur_tokenizer_choice_trains(choice) ? AUR_OK : aur_tokenizer_choose(choice, &prepare->tokenizer);
+}
 
 /* A new vocabulary is kept with the work: other ranks take it from there, and a later start need not make it again. */
 static aur_status save_vocabulary(const struct aur_prepare *prepare)
@@ -338,7 +353,6 @@ static aur_status chart(struct aur_prepare *prepare)
 static aur_status encode(struct aur_prepare *prepare)
 {
 	const int wide = aur_tokenizer_vocab(prepare->tokenizer)->size > UINT16_MAX + 1;
-	prepare->end_of_text = aur_vocab_end_of_text(aur_tokenizer_vocab(prepare->tokenizer));
 	const aur_status status =
 		aur_unit_store_create(prepare->work, wide ? 4 : 2, prepare->world->size == 1 ? KEPT_BYTES : 0, &prepare->store);
 	AUR_TRY(aur_comm_agree(prepare->world, status));
@@ -353,6 +367,8 @@ static aur_status begin(struct aur_prepare *prepare)
 	aur_status status = aur_prepare_check(prepare);
 	if (status == AUR_OK)
 		status = make_tokenizer(prepare);
+	if (status == AUR_OK)
+		prepare->end_of_text = aur_vocab_end_of_text(aur_tokenizer_vocab(prepare->tokenizer));
 	if (status == AUR_INPUT && prepare->world->rank == 0 && !aur_work_found(prepare->work)) {
 		char message[AUR_MESSAGE];
 		snprintf(message, sizeof message, "%s", aur_error_message());
@@ -376,7 +392,7 @@ static aur_status set_up(struct aur_prepare *prepare, const struct aur_options *
 {
 	struct aur_comm *world = prepare->world;
 	AUR_TRY(aur_comm_agree(world, check_targets(prepare->request)));
-	AUR_TRY(aur_comm_agree(world, aur_tokenizer_choice_load(&prepare->request->tokenizer, &prepare->tokenizer)));
+	AUR_TRY(aur_comm_agree(world, load_tokenizer(prepare)));
 	AUR_TRY(aur_comm_agree(world, spool(prepare, options, input)));
 	AUR_TRY(aur_comm_agree(world, find_sources(prepare, options)));
 	return aur_comm_agree(world, start_threads(prepare));

@@ -35,8 +35,9 @@ static void write_tokenizer(const struct aur_prepare *prepare, FILE *out)
 		fprintf(
 			out, "vocabulary %016llx\n", (unsigned long long)aur_vocab_hash(aur_tokenizer_vocab(prepare->tokenizer)));
 	else
-		fprintf(out, "clean %s\nlowercase %d\nmin-count %lld\n", options->clean, options->lowercase,
-			(long long)options->min_count);
+		fprintf(out, "clean %s\nlowercase %d\nmin-count %lld\nvocab-size %lld\nspecial %s\npattern %s\n",
+			options->clean, options->lowercase, (long long)options->min_count, (long long)options->vocab_size,
+			options->specials ? options->specials : "", options->pattern ? options->pattern : "");
 }
 
 static aur_status write_source(const struct aur_prepare *prepare, int64_t index, FILE *out)

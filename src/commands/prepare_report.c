@@ -141,12 +141,12 @@ struct bar {
 };
 
 static const struct bar bars[] = {
-	{"characters", {"char", "none", 0, 0}},
-	{"characters,\\nlower case", {"char", "none", 1, 0}},
-	{"characters,\\noriginal", {"char", "original", 0, 0}},
-	{"words", {"word", "none", 0, 0}},
-	{"words,\\nlower case", {"word", "none", 1, 0}},
-	{"words,\\noriginal", {"word", "original", 0, 0}},
+	{"characters", {.kind = "char", .clean = "none"}},
+	{"characters,\\nlower case", {.kind = "char", .clean = "none", .lowercase = 1}},
+	{"characters,\\noriginal", {.kind = "char", .clean = "original"}},
+	{"words", {.kind = "word", .clean = "none"}},
+	{"words,\\nlower case", {.kind = "word", .clean = "none", .lowercase = 1}},
+	{"words,\\noriginal", {.kind = "word", .clean = "original"}},
 };
 
 enum { BARS = sizeof bars / sizeof *bars };

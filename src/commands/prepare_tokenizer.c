@@ -16,6 +16,17 @@ static int is_gpt2(const struct aur_tokenizer_choice *choice)
 	return strcmp(choice->options.kind, "gpt2") == 0;
 }
 
+static int is_bpe(const struct aur_tokenizer_choice *choice)
+{
+	return strcmp(choice->options.kind, "bpe") == 0;
+}
+
+void aur_tokenizer_choice_complete(struct aur_tokenizer_choice *choice)
+{
+	if (is_bpe(choice) && !choice->options.specials)
+		choice->options.specials = "<|endoftext|>";
+}
+
 int aur_tokenizer_choice_trains(const struct aur_tokenizer_choice *choice)
 {
 	return !is_gpt2(choice) && !is_file(choice->options.kind);
@@ -30,6 +41,11 @@ static aur_status check_ready_made(const struct aur_tokenizer_options *options)
 	if (options->lowercase || options->min_count != 0)
 		return aur_fail(AUR_USAGE, "--%s is for tokenizers that are made from the texts, not for %s",
 			options->lowercase ? "lowercase" : "min-count", options->kind);
+	if (options->vocab_size != 0 || options->specials || options->pattern)
+		return aur_fail(AUR_USAGE, "--%s is for --tokenizer bpe",
+			options->vocab_size != 0 ? "vocab-size"
+			: options->specials      ? "special"
+									 : "pattern");
 	return AUR_OK;
 }
 
@@ -44,18 +60,19 @@ aur_status aur_tokenizer_choice_check(const struct aur_tokenizer_choice *choice)
 		return aur_fail(AUR_USAGE, "--vocab is for --tokenizer gpt2");
 	if (!aur_tokenizer_choice_trains(choice))
 		return check_ready_made(&choice->options);
-	if (strcmp(kind, "char") != 0 && strcmp(kind, "word") != 0)
+	if (strcmp(kind, "char") != 0 && strcmp(kind, "word") != 0 && !is_bpe(choice))
 		return aur_fail(AUR_USAGE,
-			"tokenizer '%s' is not known: char, word, gpt2 or a file (tokenizer.json, or an .h5 "
+			"tokenizer '%s' is not known: char, word, bpe, gpt2 or a file (tokenizer.json, or an .h5 "
 			"whose tokenizer is taken over)",
 			kind);
+	if (is_bpe(choice) && choice->options.vocab_size == 0)
+		return aur_fail(AUR_USAGE, "--tokenizer bpe needs --vocab-size N: how many tokens, such as 8000 for a book");
 	return aur_tokenizer_options_check(&choice->options);
 }
 
-aur_status aur_tokenizer_choice_load(const struct aur_tokenizer_choice *choice, struct aur_tokenizer **tokenizer)
+aur_status aur_tokenizer_choose(const struct aur_tokenizer_choice *choice, struct aur_tokenizer **tokenizer)
 {
-	*tokenizer = NULL;
 	if (is_gpt2(choice))
 		return aur_tokenizer_of_folder(choice->vocab, tokenizer);
-	return is_file(choice->options.kind) ? aur_tokenizer_of_file(choice->options.kind, tokenizer) : AUR_OK;
+	return aur_tokenizer_of_file(choice->options.kind, tokenizer);
 }

@@ -36,11 +36,12 @@ const char *aur_status_text(aur_status status)
 	return entry_of(status)->text;
 }
 
-/* One failure is one line: a file name with a line end in it must not make two. */
+/* One failure is one line that a terminal only shows: what a file's name or content has of line ends and escapes must
+ * not reach it. */
 static void keep_on_one_line(char *text)
 {
 	for (; *text; text++)
-		if (*text == '\n' || *text == '\r')
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
 			*text = ' ';
 }
 

@@ -1,5 +1,6 @@
 #include "bpe_added.h"
 #include "bpe_merge.h"
+#include "bpe_train.h"
 #include "internal.h"
 #include "pretokenize.h"
 
@@ -219,6 +220,11 @@ const struct aur_tokenizer_ops aur_tokenizer_bpe = {
 	.kind = "bpe",
 	.separator = "",
 	.any_bytes = 1,
+	.train_begin = aur_bpe_train_begin,
+	.train_add = aur_bpe_train_add,
+	.train_merge = aur_bpe_train_merge,
+	.train_clear = aur_bpe_train_clear,
+	.train_end = aur_bpe_train_end,
 	.open = bpe_open,
 	.close = bpe_close,
 	.begin = bpe_begin,

@@ -80,9 +80,9 @@ static aur_status char_train_merge(void *seen, const void *other)
 }
 
 static aur_status char_train_end(
-	void *seen, int64_t min_count, struct aur_vocab *vocab, struct aur_word_figures *figures)
+	void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab, struct aur_word_figures *figures)
 {
-	(void)min_count;
+	(void)options;
 	(void)figures;
 	return seen ? train_present(seen, vocab) : train_original(vocab);
 }

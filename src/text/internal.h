@@ -27,8 +27,7 @@ struct aur_tokenizer_ops {
 	const char *separator; /* what belongs between two tokens of a decoded text */
 	int any_bytes;         /* 1: texts need not be UTF-8 */
 
-	/* What training has seen: created empty, given slices, joined with another's. NULL, like the four behind it: such a
-	 * vocabulary is not made from texts here. */
+	/* What training has seen: created empty, given slices, joined with another's. */
 	aur_status (*train_begin)(const struct aur_vocab *vocab, void **seen);
 	aur_status (*train_add)(void *seen, struct aur_text slice);
 	aur_status (*train_merge)(void *seen, const void *other);
@@ -36,7 +35,8 @@ struct aur_tokenizer_ops {
 
 	/* Builds the tokens of `vocab` (bytes, offsets, size, unknown), whose options are filled in, from what was seen,
 	 * whatever the order in which it came. Kinds with words fill `figures`. */
-	aur_status (*train_end)(void *seen, int64_t min_count, struct aur_vocab *vocab, struct aur_word_figures *figures);
+	aur_status (*train_end)(void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab,
+		struct aur_word_figures *figures);
 
 	/* Builds what encode looks pieces up in. AUR_INPUT when the description does not fit the kind. */
 	aur_status (*open)(const struct aur_vocab *vocab, void **lookup);
@@ -82,15 +82,15 @@ static inline void aur_output_put(struct aur_output *output, int64_t id)
 		((uint32_t *)output->tokens)[output->count++] = (uint32_t)id;
 }
 
+/* Copies a piece that was not in the vocabulary for a message, cut to what there is room for. */
+void aur_note_unknown(struct aur_text piece, char note[64]);
+
 /* Makes a tokenizer of a vocabulary that is known to be good, and takes over what it owns, whatever happens. */
 aur_status aur_tokenizer_adopt(struct aur_vocab *vocab, struct aur_tokenizer **tokenizer);
 
 /* How the options are told in a vocabulary, and what trains the kind. */
 void aur_tokenizer_describe(const struct aur_tokenizer_options *options, struct aur_vocab *vocab);
 const struct aur_tokenizer_ops *aur_tokenizer_kind(const char *kind);
-
-/* Copies a piece that was not in the vocabulary for a message, cut to what there is room for. */
-void aur_note_unknown(struct aur_text piece, char note[64]);
 
 /* AUR_INPUT with the byte's position when a text is not UTF-8. */
 aur_status aur_texts_check(const struct aur_text *texts, int64_t n);

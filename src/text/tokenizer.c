@@ -1,6 +1,8 @@
 #include "text/tokenizer.h"
 
+#include "bpe_train.h"
 #include "internal.h"
+#include "pretokenize.h"
 #include "text/clean.h"
 #include "text/encoder.h"
 
@@ -203,17 +205,21 @@ aur_status aur_tokenizer_decode(const struct aur_tokenizer *tokenizer, const int
 
 aur_status aur_tokenizer_options_check(const struct aur_tokenizer_options *options)
 {
-	const struct aur_tokenizer_ops *ops = aur_tokenizer_kind(options->kind);
-	if (!ops || !ops->train_begin)
-		return aur_fail(AUR_USAGE, "tokenizer '%s' is not known: char or word", options->kind);
+	if (!aur_tokenizer_kind(options->kind))
+		return aur_fail(AUR_USAGE, "tokenizer '%s' is not known: char, word or bpe", options->kind);
 	if (!aur_clean_known(options->clean))
 		return aur_fail(AUR_USAGE, "cleaning '%s' is not known: none, basic or original", options->clean);
 	const int characters = strcmp(options->kind, "char") == 0;
 	const int original = strcmp(options->clean, "original") == 0;
 	if (options->min_count < 0)
 		return aur_fail(AUR_USAGE, "a minimum count of %lld: it must not be negative", (long long)options->min_count);
+	if (strcmp(options->kind, "bpe") == 0)
+		return aur_bpe_options_check(options);
+	if (options->vocab_size != 0 || options->specials || options->pattern)
+		return aur_fail(AUR_USAGE, "the size of a vocabulary, special tokens and a pattern are for the tokenizer bpe");
 	if (options->min_count > 1 && (characters || original))
-		return aur_fail(AUR_USAGE, "a minimum count is for the word tokenizer without the original cleaning");
+		return aur_fail(
+			AUR_USAGE, "a minimum count is for the tokenizers word, without the original cleaning, and bpe");
 	if (options->lowercase && characters && original)
 		return aur_fail(
 			AUR_USAGE, "the original cleaning of characters drops capitals: it does not go with lower case");
@@ -226,4 +232,7 @@ void aur_tokenizer_describe(const struct aur_tokenizer_options *options, struct 
 	snprintf(vocab->kind, sizeof vocab->kind, "%s", options->kind);
 	snprintf(vocab->clean, sizeof vocab->clean, "%s", options->clean);
 	vocab->lowercase = options->lowercase || original_words;
+	if (strcmp(options->kind, "bpe") == 0)
+		snprintf(vocab->pattern, sizeof vocab->pattern, "%s",
+			aur_pattern_name(options->pattern ? options->pattern : "gpt2"));
 }

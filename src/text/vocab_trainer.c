@@ -2,14 +2,28 @@
 #include "slices.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct aur_vocab_trainer {
 	const struct aur_tokenizer_ops *ops;
-	int64_t min_count;
-	struct aur_vocab vocab; /* how the options are told in it; its tokens come last */
-	void *seen;             /* the kind's */
+	struct aur_tokenizer_options options; /* its texts are in `vocab`, or owned */
+	char *specials;                       /* owned */
+	struct aur_vocab vocab;               /* how the options are told in it; its tokens come last */
+	void *seen;                           /* the kind's */
 	struct aur_slices slices;
 };
+
+static aur_status keep_options(struct aur_vocab_trainer *trainer, const struct aur_tokenizer_options *options)
+{
+	trainer->options = *options;
+	trainer->options.kind = trainer->vocab.kind;
+	trainer->options.clean = trainer->vocab.clean;
+	trainer->options.pattern = trainer->vocab.pattern;
+	if (!options->specials)
+		return AUR_OK;
+	trainer->options.specials = trainer->specials = strdup(options->specials);
+	return trainer->specials ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for a vocabulary");
+}
 
 aur_status aur_vocab_trainer_create(const struct aur_tokenizer_options *options, struct aur_vocab_trainer **trainer)
 {
@@ -19,9 +33,10 @@ aur_status aur_vocab_trainer_create(const struct aur_tokenizer_options *options,
 	if (!created)
 		return aur_fail(AUR_MEMORY, "no memory for a vocabulary");
 	created->ops = aur_tokenizer_kind(options->kind);
-	created->min_count = options->min_count;
 	aur_tokenizer_describe(options, &created->vocab);
-	const aur_status status = created->ops->train_begin(&created->vocab, &created->seen);
+	aur_status status = keep_options(created, options);
+	if (status == AUR_OK)
+		status = created->ops->train_begin(&created->vocab, &created->seen);
 	*trainer = created;
 	if (status != AUR_OK)
 		aur_vocab_trainer_destroy(trainer);
@@ -36,6 +51,7 @@ void aur_vocab_trainer_destroy(struct aur_vocab_trainer **trainer)
 	old->ops->train_clear(old->seen);
 	aur_slices_clear(&old->slices);
 	aur_vocab_clear(&old->vocab);
+	free(old->specials);
 	free(old);
 	*trainer = NULL;
 }
@@ -62,7 +78,7 @@ aur_status aur_vocab_trainer_finish(struct aur_vocab_trainer *trainer, struct au
 {
 	struct aur_word_figures figures = {0};
 	struct aur_vocab vocab = trainer->vocab;
-	const aur_status status = trainer->ops->train_end(trainer->seen, trainer->min_count, &vocab, &figures);
+	const aur_status status = trainer->ops->train_end(trainer->seen, &trainer->options, &vocab, &figures);
 	if (status != AUR_OK) {
 		aur_vocab_clear(&vocab);
 		return status;
@@ -91,7 +107,8 @@ aur_status aur_tokenizer_train_texts(const struct aur_tokenizer_options *options
 {
 	struct aur_vocab_trainer *trainer;
 	AUR_TRY(aur_tokenizer_options_check(options));
-	AUR_TRY(aur_texts_check(texts, n_texts));
+	if (!aur_tokenizer_kind(options->kind)->any_bytes || options->lowercase)
+		AUR_TRY(aur_texts_check(texts, n_texts));
 	AUR_TRY(aur_vocab_trainer_create(options, &trainer));
 	aur_status status = add_texts(trainer, texts, n_texts);
 	if (status == AUR_OK)

@@ -72,12 +72,12 @@ static void word_train_clear(void *seen)
 }
 
 static aur_status word_train_end(
-	void *seen, int64_t min_count, struct aur_vocab *vocab, struct aur_word_figures *figures)
+	void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab, struct aur_word_figures *figures)
 {
 	struct aur_words *counts = seen;
 	aur_words_sort(counts);
 	aur_word_figures_make(counts, figures);
-	return keep_words(counts, min_count, vocab);
+	return keep_words(counts, options->min_count, vocab);
 }
 
 /* ---- looking up ---- */

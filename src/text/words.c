@@ -165,12 +165,17 @@ static aur_status count_word(struct aur_words *words, struct aur_text word, uint
 	return AUR_OK;
 }
 
+aur_status aur_words_tally(struct aur_words *words, struct aur_text word, int64_t times)
+{
+	return count_word(words, word, hash_of(word), times);
+}
+
 aur_status aur_words_count(struct aur_words *words, struct aur_text slice)
 {
 	const char *at = slice.bytes, *end = at + slice.size;
 	struct aur_text word;
 	while (aur_words_next(&at, end, &word))
-		AUR_TRY(count_word(words, word, hash_of(word), 1));
+		AUR_TRY(aur_words_tally(words, word, 1));
 	return AUR_OK;
 }
 

@@ -35,6 +35,9 @@ int64_t aur_words_find(const struct aur_words *words, struct aur_text word);
 /* Adds a word that is not there; its text is borrowed. AUR_MEMORY. */
 aur_status aur_words_add(struct aur_words *words, struct aur_text word);
 
+/* Adds `times` to a word's count; a new one is copied. AUR_MEMORY. */
+aur_status aur_words_tally(struct aur_words *words, struct aur_text word, int64_t times);
+
 /* Counts the white-space separated words of a slice of text; new ones are copied. AUR_MEMORY. */
 aur_status aur_words_count(struct aur_words *words, struct aur_text slice);
 

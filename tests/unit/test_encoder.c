@@ -18,7 +18,7 @@ static char text[TEXT + 1], expected[TEXT + 1];
 static struct aur_tokenizer *train(const char *kind, const char *clean, int lowercase, const char *from)
 {
 	struct aur_tokenizer *tokenizer = NULL;
-	const struct aur_tokenizer_options options = {kind, clean, lowercase, 0};
+	const struct aur_tokenizer_options options = {.kind = kind, .clean = clean, .lowercase = lowercase};
 	if (aur_tokenizer_train(&options, from, strlen(from), &tokenizer) != AUR_OK)
 		fail_msg("%s", aur_error_message());
 	return tokenizer;

@@ -39,7 +39,7 @@ static struct aur_text_report report_of(const char *kind)
 	static int64_t counts[LIMIT];
 	int64_t count;
 	struct aur_text_report report;
-	const struct aur_tokenizer_options options = {kind, "original", 0, 0};
+	const struct aur_tokenizer_options options = {.kind = kind, .clean = "original"};
 	const struct aur_text one = {text, text_bytes};
 	assert_int_equal(aur_tokenizer_train(&options, text, text_bytes, &tokenizer), AUR_OK);
 	assert_int_equal(aur_encoder_create(tokenizer, &one, 1, &encoder), AUR_OK);

@@ -76,16 +76,19 @@ static void learn(void *context, struct aur_text piece, int continued)
 }
 
 static const struct aur_tokenizer_options kinds[] = {
-	{"char", "none", 0, 0},
-	{"char", "basic", 0, 0},
-	{"char", "none", 1, 0},
-	{"char", "basic", 1, 0},
-	{"char", "original", 0, 0},
-	{"word", "none", 0, 0},
-	{"word", "basic", 0, 2},
-	{"word", "none", 1, 0},
-	{"word", "basic", 1, 0},
-	{"word", "original", 0, 0},
+	{.kind = "char", .clean = "none"},
+	{.kind = "char", .clean = "basic"},
+	{.kind = "char", .clean = "none", .lowercase = 1},
+	{.kind = "char", .clean = "basic", .lowercase = 1},
+	{.kind = "char", .clean = "original"},
+	{.kind = "word", .clean = "none"},
+	{.kind = "word", .clean = "basic", .min_count = 2},
+	{.kind = "word", .clean = "none", .lowercase = 1},
+	{.kind = "word", .clean = "basic", .lowercase = 1},
+	{.kind = "word", .clean = "original"},
+	{.kind = "bpe", .clean = "none", .vocab_size = 300},
+	{.kind = "bpe", .clean = "none", .vocab_size = 300, .pattern = "gpt4"},
+	{.kind = "bpe", .clean = "basic", .vocab_size = 300, .lowercase = 1},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds, ROUNDS = 400 };

@@ -17,7 +17,7 @@ static struct aur_text_report report_of(const char *kind, const char *clean, con
 	uint16_t tokens[64];
 	int64_t counts[64], count;
 	struct aur_text_report report;
-	const struct aur_tokenizer_options options = {kind, clean, 0, 0};
+	const struct aur_tokenizer_options options = {.kind = kind, .clean = clean};
 	const struct aur_text one = {text, strlen(text)};
 	assert_int_equal(aur_tokenizer_train(&options, one.bytes, one.size, &tokenizer), AUR_OK);
 	assert_in_range(aur_tokenizer_vocab(tokenizer)->size, 1, 64);

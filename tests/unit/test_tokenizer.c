@@ -12,7 +12,7 @@
 static struct aur_tokenizer *train(const char *kind, const char *clean, int lowercase, const char *text)
 {
 	struct aur_tokenizer *tokenizer = NULL;
-	const struct aur_tokenizer_options options = {kind, clean, lowercase, 0};
+	const struct aur_tokenizer_options options = {.kind = kind, .clean = clean, .lowercase = lowercase};
 	if (aur_tokenizer_train(&options, text, strlen(text), &tokenizer) != AUR_OK)
 		fail_msg("%s", aur_error_message());
 	return tokenizer;
@@ -229,7 +229,7 @@ static void rare_words_become_unknown(void **state)
 {
 	(void)state;
 	struct aur_tokenizer *tokenizer = NULL;
-	const struct aur_tokenizer_options options = {"word", "none", 0, 2};
+	const struct aur_tokenizer_options options = {.kind = "word", .clean = "none", .min_count = 2};
 	const char *text = "a b a c c a";
 	assert_int_equal(aur_tokenizer_train(&options, text, strlen(text), &tokenizer), AUR_OK);
 	assert_int_equal(aur_tokenizer_vocab(tokenizer)->size, 3);
@@ -244,7 +244,7 @@ static void documents_are_cleaned_and_split_apart(void **state)
 {
 	(void)state;
 	struct aur_tokenizer *tokenizer = NULL;
-	const struct aur_tokenizer_options options = {"word", "basic", 0, 0};
+	const struct aur_tokenizer_options options = {.kind = "word", .clean = "basic"};
 	const struct aur_text texts[] = {{"\xef\xbb\xbfone", 6}, {"\xef\xbb\xbftwo", 6}};
 	assert_int_equal(aur_tokenizer_train_texts(&options, texts, 2, &tokenizer), AUR_OK);
 	assert_int_equal(aur_tokenizer_vocab(tokenizer)->size, 3);
@@ -302,8 +302,18 @@ static void numbers_outside_the_vocabulary_do_not_decode(void **state)
 static void options_that_do_not_fit_are_refused(void **state)
 {
 	(void)state;
-	static const struct aur_tokenizer_options wrong[] = {{"syllable", "none", 0, 0}, {"char", "deep", 0, 0},
-		{"char", "original", 1, 0}, {"char", "none", 0, 2}, {"word", "original", 0, 2}, {"word", "none", 0, -1}};
+	static const struct aur_tokenizer_options wrong[] = {{.kind = "syllable", .clean = "none"},
+		{.kind = "char", .clean = "deep"}, {.kind = "char", .clean = "original", .lowercase = 1},
+		{.kind = "char", .clean = "none", .min_count = 2}, {.kind = "word", .clean = "original", .min_count = 2},
+		{.kind = "word", .clean = "none", .min_count = -1}, {.kind = "word", .clean = "none", .vocab_size = 300},
+		{.kind = "bpe", .clean = "none"}, {.kind = "bpe", .clean = "none", .vocab_size = 255},
+		{.kind = "bpe", .clean = "none", .vocab_size = INT64_MAX},
+		{.kind = "bpe", .clean = "none", .vocab_size = 256, .specials = "<a>"},
+		{.kind = "bpe", .clean = "none", .vocab_size = 300, .specials = "<a>,<a>"},
+		{.kind = "bpe", .clean = "none", .vocab_size = 300, .specials = "<a>,"},
+		{.kind = "bpe", .clean = "none", .vocab_size = 300, .specials = "a"},
+		{.kind = "bpe", .clean = "none", .vocab_size = 300, .specials = "\xff\xff"},
+		{.kind = "bpe", .clean = "original", .vocab_size = 300}};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		struct aur_tokenizer *tokenizer = NULL;
 		assert_int_equal(aur_tokenizer_train(&wrong[i], "a b", 3, &tokenizer), AUR_USAGE);
@@ -315,7 +325,7 @@ static void text_without_tokens_is_refused(void **state)
 {
 	(void)state;
 	static const struct aur_tokenizer_options options[] = {
-		{"char", "none", 0, 0}, {"word", "none", 0, 0}, {"word", "original", 0, 0}};
+		{.kind = "char", .clean = "none"}, {.kind = "word", .clean = "none"}, {.kind = "word", .clean = "original"}};
 	static const char *const texts[] = {"", " \n ", "12 3rd"};
 	for (size_t i = 0; i < 3; i++) {
 		struct aur_tokenizer *tokenizer = NULL;

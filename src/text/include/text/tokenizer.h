@@ -68,14 +68,22 @@ void aur_tokenizer_set_figures(struct aur_tokenizer *tokenizer, const struct aur
 
 /* What a new vocabulary is made with. */
 struct aur_tokenizer_options {
-	const char *kind;  /* "char" or "word" */
+	const char *kind;  /* "char", "word" or "bpe" */
 	const char *clean; /* "none", "basic", "original" */
 	int lowercase;
-	int64_t min_count; /* words seen less often become unknown; 0 and 1 keep all */
+	int64_t min_count; /* words seen less often become unknown, pairs of subwords are not merged; 0 and 1 keep all */
+
+	/* Of subwords ("bpe") alone. */
+	int64_t vocab_size;   /* at most so many tokens, the 256 bytes and special ones included */
+	const char *specials; /* names of special tokens, separated by commas; NULL: none */
+	const char *pattern;  /* what splits the text: "gpt2" (NULL too), "gpt4" or a regular expression */
 };
 
 /* Builds the vocabulary of a text: characters in order of code point, words sorted by bytes; with an unknown token
- * first (id 0, shown as U+FFFD for characters and <unk> for words) unless clean is "original". The rules of "original"
+ * first (id 0, shown as U+FFFD for characters and <unk> for words) unless clean is "original". Subwords: the special
+ * tokens, the 256 bytes in GPT-2's order (33 to 126, 161 to 172, 174 to 255, then the others), then what is merged, in
+ * order; ids and merges are those of Hugging Face's BpeTrainer (tokenizers 0.23) with the same pattern, vocab_size,
+ * min_frequency and special_tokens, and initial_alphabet = ByteLevel.alphabet(). The rules of "original"
  * are in docs/formats.md. Fails with AUR_USAGE for options that do not fit each other, AUR_INPUT for bad text or an
  * empty result. */
 aur_status aur_tokenizer_train(
@@ -92,8 +100,9 @@ struct aur_vocab_trainer;
 aur_status aur_vocab_trainer_create(const struct aur_tokenizer_options *options, struct aur_vocab_trainer **trainer);
 void aur_vocab_trainer_destroy(struct aur_vocab_trainer **trainer);
 
-/* Takes in a piece, which must be UTF-8 (aur_utf8_check) and is not kept. `continued`: 1 when the piece goes on where
- * the text was cut at a place of aur_text_place; the pieces may come in any order. AUR_MEMORY. */
+/* Takes in a piece, which must be UTF-8 (aur_utf8_check) unless it is for subwords, and is not kept. `continued`: 1
+ * when the piece goes on where the text was cut at a place of aur_text_place; the pieces may come in any order.
+ * AUR_MEMORY. */
 aur_status aur_vocab_trainer_add(struct aur_vocab_trainer *trainer, struct aur_text piece, int continued);
 
 /* Takes in all that `other`, of the same options, has seen. Several trainers may so share the work; the vocabulary does
