@@ -77,12 +77,20 @@ void aur_slices_continue(struct aur_slices *slices)
 	slices->cleaning = (struct aur_cleaning){.begun = 1, .within_line = 1};
 }
 
+/* Behind a line end cleaning would have to know whether the line was blank. A byte-order mark may begin the text, and
+ * is then not kept. */
+static int may_continue(const struct aur_slices *slices, const char *begin, const char *at)
+{
+	const int behind_mark = at - begin >= 3 && memcmp(at - 3, "\xef\xbb\xbf", 3) == 0;
+	return may_cut(slices, at) && !(slices->basic && (at[-1] == '\n' || behind_mark));
+}
+
 size_t aur_slices_find_place(const struct aur_vocab *vocab, struct aur_text text, size_t from)
 {
 	struct aur_slices slices = {0};
 	aur_slices_begin(&slices, vocab, text);
 	for (size_t at = from; at < text.size; at++)
-		if (may_cut(&slices, text.bytes + at) && !(slices.basic && text.bytes[at - 1] == '\n'))
+		if (may_continue(&slices, text.bytes, text.bytes + at))
 			return at;
 	return 0;
 }
