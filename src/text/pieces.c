@@ -8,12 +8,12 @@
 struct aur_pieces {
 	const struct aur_tokenizer *tokenizer;
 	struct aur_slices slices;
-	const char *at, *end; /* what is left of the slice */
+	const char *at, *end; /* what is left of the slice, of kinds that encode in parts */
 	int64_t unknown;
-	/* of kinds that encode whole slices */
-	void *worker;
-	struct aur_token_list list; /* of the slice */
-	int64_t given;              /* how many of them */
+
+	void *worker; /* of the others: the kind's, and the slice's tokens */
+	struct aur_token_list list;
+	int64_t given; /* of the list's */
 };
 
 aur_status aur_pieces_create(const struct aur_tokenizer *tokenizer, struct aur_pieces **pieces)
@@ -22,9 +22,9 @@ aur_status aur_pieces_create(const struct aur_tokenizer *tokenizer, struct aur_p
 	if (!*pieces)
 		return aur_fail(AUR_MEMORY, "no memory to encode a text");
 	(*pieces)->tokenizer = tokenizer;
-	if (!tokenizer->ops->begin)
-		return AUR_OK;
-	const aur_status status = tokenizer->ops->begin(&tokenizer->vocab, tokenizer->lookup, &(*pieces)->worker);
+	aur_status status = AUR_OK;
+	if (tokenizer->ops->encode_slice)
+		status = tokenizer->ops->begin(&tokenizer->vocab, tokenizer->lookup, &(*pieces)->worker);
 	if (status != AUR_OK)
 		aur_pieces_destroy(pieces);
 	return status;
@@ -34,9 +34,9 @@ void aur_pieces_destroy(struct aur_pieces **pieces)
 {
 	if (!pieces || !*pieces)
 		return;
+	aur_slices_clear(&(*pieces)->slices);
 	if ((*pieces)->worker)
 		(*pieces)->tokenizer->ops->end((*pieces)->worker);
-	aur_slices_clear(&(*pieces)->slices);
 	free((*pieces)->list.ids);
 	free(*pieces);
 	*pieces = NULL;
@@ -51,55 +51,46 @@ void aur_pieces_begin(struct aur_pieces *pieces, struct aur_text piece, int cont
 	pieces->list.count = pieces->given = 0;
 }
 
-/* By slices that are encoded as there is room for. */
-static aur_status encode_parts(struct aur_pieces *pieces, struct aur_output *output)
+static int is_used_up(const struct aur_pieces *pieces)
 {
-	const struct aur_tokenizer *tokenizer = pieces->tokenizer;
-	while (output->count < output->room) {
-		if (pieces->at == pieces->end) {
-			struct aur_text slice;
-			AUR_TRY(aur_slices_next(&pieces->slices, &slice));
-			if (slice.size == 0)
-				break;
-			pieces->at = slice.bytes;
-			pieces->end = slice.bytes + slice.size;
-		}
-		tokenizer->ops->encode(&tokenizer->vocab, tokenizer->lookup, &pieces->at, pieces->end, output);
-	}
-	pieces->unknown += output->unknown;
-	return AUR_OK;
+	return pieces->worker ? pieces->given == pieces->list.count : pieces->at == pieces->end;
 }
 
-static aur_status next_list(struct aur_pieces *pieces)
+static aur_status take_slice(struct aur_pieces *pieces, struct aur_text slice)
 {
-	struct aur_text slice;
-	pieces->list.count = pieces->list.unknown = pieces->given = 0;
-	AUR_TRY(aur_slices_next(&pieces->slices, &slice));
-	if (slice.size == 0)
+	pieces->at = slice.bytes;
+	pieces->end = slice.bytes + slice.size;
+	if (!pieces->worker)
 		return AUR_OK;
+	pieces->given = 0;
 	AUR_TRY(pieces->tokenizer->ops->encode_slice(pieces->worker, slice, &pieces->list));
 	pieces->unknown += pieces->list.unknown;
 	return AUR_OK;
 }
 
-/* By lists of all tokens of a slice, handed on as there is room for. */
-static aur_status encode_lists(struct aur_pieces *pieces, struct aur_output *output)
+static void give(struct aur_pieces *pieces, struct aur_output *output)
 {
-	while (output->count < output->room) {
-		if (pieces->given == pieces->list.count)
-			AUR_TRY(next_list(pieces));
-		if (pieces->list.count == 0)
-			break;
-		while (pieces->given < pieces->list.count && output->count < output->room)
-			aur_output_put(output, pieces->list.ids[pieces->given++]);
-	}
-	return AUR_OK;
+	const struct aur_tokenizer *tokenizer = pieces->tokenizer;
+	if (!pieces->worker)
+		tokenizer->ops->encode(&tokenizer->vocab, tokenizer->lookup, &pieces->at, pieces->end, output);
+	while (pieces->given < pieces->list.count && output->count < output->room)
+		aur_output_put(output, pieces->list.ids[pieces->given++]);
 }
 
 aur_status aur_pieces_next(struct aur_pieces *pieces, int token_bytes, int64_t room, void *tokens, int64_t *count)
 {
 	struct aur_output output = {.tokens = tokens, .token_bytes = token_bytes, .room = room};
-	AUR_TRY(pieces->worker ? encode_lists(pieces, &output) : encode_parts(pieces, &output));
+	while (output.count < room) {
+		if (is_used_up(pieces)) {
+			struct aur_text slice;
+			AUR_TRY(aur_slices_next(&pieces->slices, &slice));
+			if (slice.size == 0)
+				break;
+			AUR_TRY(take_slice(pieces, slice));
+		}
+		give(pieces, &output);
+	}
+	pieces->unknown += output.unknown;
 	*count = output.count;
 	return AUR_OK;
 }

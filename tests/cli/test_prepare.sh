@@ -1,0 +1,200 @@
+# prepare over every kind of input, on several ranks and threads, stopped and started again, and with bad documents.
+source "$(dirname "$0")/lib.sh"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_vader_single_copy_mechanism=none
+command -v h5diff >/dev/null || skip "h5diff (hdf5-tools) is not installed"
+limit_s=$((6 * limit_s))
+ranks=0
+command -v mpirun >/dev/null && mpirun -np 1 true 2>/dev/null && ranks=1
+
+# equal A B WHAT: the token datasets of two files are the same, byte for byte.
+equal() {
+	local name
+	for name in /train/tokens /val/tokens /train/documents /val/documents; do
+		checks=$((checks + 1))
+		h5diff "$1" "$2" "$name" >diff.txt 2>&1 || fail "$3: $name of $1 and $2 differ: $(head -c 200 diff.txt)"
+	done
+}
+
+# kill_session PID: mpirun and its ranks, which are groups of their own in one session, all at once.
+kill_session() {
+	pkill -KILL -s "$1"
+	wait "$1" 2>/dev/null
+	while pgrep -s "$1" >/dev/null; do sleep 0.01; done
+}
+
+# ---- one text, whatever it comes in ----
+
+make_text 3000 >part.txt
+awk '{ printf "{\"id\": %d, \"text\": \"%s\\n\"}\n", NR, $0 }' part.txt >lines.jsonl
+mkdir -p folder/deep
+cp lines.jsonl folder/a.jsonl
+make_text 50 >folder/deep/b.txt
+printf 'not read' >folder/notes.md
+gzip -c lines.jsonl >packed.jsonl.gz
+gzip -c part.txt >packed.txt.gz
+good "$aurelius" prepare part.txt --out text.h5
+good "$aurelius" prepare lines.jsonl --out lines.h5
+holds "$out" "documents   3000" "JSON Lines"
+good "$aurelius" prepare packed.txt.gz --out other.h5 && equal text.h5 other.h5 "gzip"
+good "$aurelius" prepare packed.jsonl.gz --out other.h5 && equal lines.h5 other.h5 "JSON Lines in gzip"
+if command -v zstd >/dev/null; then
+	zstd -q lines.jsonl -o packed.jsonl.zst
+	good "$aurelius" prepare packed.jsonl.zst --out other.h5 && equal lines.h5 other.h5 "zstd"
+	head -c 2000 packed.jsonl.zst >cut.jsonl.zst
+	wrong 3 "cut.jsonl.zst: cut short" "$aurelius" prepare cut.jsonl.zst --out none.h5
+fi
+good bash -c "'$aurelius' prepare - --out other.h5 <part.txt" && equal text.h5 other.h5 "standard input"
+good bash -c "'$aurelius' prepare - --format jsonl --out other.h5 <packed.jsonl.gz" && equal lines.h5 other.h5 "packed input"
+[ ! -e other.h5.input ] || fail "standard input's copy is left over"
+good "$aurelius" prepare folder --out folder.h5
+good "$aurelius" prepare folder/a.jsonl folder/deep/b.txt --out other.h5 && equal folder.h5 other.h5 "folder"
+good "$aurelius" prepare 'folder/*.jsonl' --out other.h5 && equal lines.h5 other.h5 "glob"
+good "$aurelius" prepare lines.jsonl --field text --threads 3 --out other.h5 && equal lines.h5 other.h5 "threads"
+good bash -c "'$aurelius' prepare - --out empty.h5 </dev/null; [ \$? -eq 3 ]"
+
+# ---- a tokenizer used again, and token files of others ----
+
+good "$aurelius" prepare part.txt --tokenizer text.h5 --out other.h5 && equal text.h5 other.h5 "the same tokenizer"
+h5dump -d /train/tokens -b LE -o tokens.bin text.h5 >/dev/null
+good "$aurelius" prepare tokens.bin --tokenizer text.h5 --val-fraction 0 --out numbers.h5
+checks=$((checks + 1))
+h5diff text.h5 numbers.h5 /train/tokens >/dev/null || fail "nanoGPT's file: the tokens differ"
+holds "$out" "numbers     1 file" "nanoGPT's file"
+wrong 2 "tokens.bin: holds token numbers only" "$aurelius" prepare tokens.bin --out none.h5
+printf '\377\377' >>tokens.bin
+wrong 3 "is number 65535, the tokenizer has" "$aurelius" prepare tokens.bin --tokenizer text.h5 --out none.h5
+printf 'x' >>tokens.bin
+wrong 3 "odd number of bytes" "$aurelius" prepare tokens.bin --tokenizer text.h5 --out none.h5
+printf 'MMIDIDX\0\0\2' >tokens.idx
+wrong 3 "tokens.idx: damaged: shorter than the header" "$aurelius" prepare tokens.bin --tokenizer text.h5 --out none.h5
+
+# ---- bad documents ----
+
+{
+	head -n 2 lines.jsonl
+	printf '{"text": 5}\n\n{"text": "caf\351"}\nplain\n'
+	tail -n 5 lines.jsonl
+} >bad.jsonl
+wrong 3 "bad.jsonl: line 3: its field \"text\" is no string" "$aurelius" prepare bad.jsonl --out none.h5
+wrong 3 "bad.jsonl: line 1: no field \"body\"" "$aurelius" prepare bad.jsonl --field body --out none.h5
+good "$aurelius" prepare bad.jsonl --on-bad skip --out bad.h5
+holds "$out" "skipped     3 bad documents" "--on-bad skip"
+holds "$out" "3 lines, first: bad.jsonl line 3: its field \"text\" is no string" "--on-bad skip"
+holds "$out" "documents   7" "--on-bad skip"
+printf 'caf\351' >latin.txt
+: >empty.txt
+wrong 3 "latin.txt: not UTF-8 at byte 3" "$aurelius" prepare part.txt latin.txt --out none.h5
+good "$aurelius" prepare latin.txt part.txt empty.txt --on-bad skip --out bad.h5 && equal text.h5 bad.h5 "skipped texts"
+holds "$out" "1 not UTF-8, first: latin.txt at byte 3" "--on-bad skip"
+holds "$out" "1 empty file, first: empty.txt" "--on-bad skip"
+wrong 3 "nothing is left" "$aurelius" prepare latin.txt --on-bad skip --out none.h5
+head -c 3000 packed.jsonl.gz >cut.jsonl.gz
+wrong 3 "cut.jsonl.gz: cut short" "$aurelius" prepare cut.jsonl.gz --out none.h5
+printf 'no gzip' >wrong.txt.gz
+wrong 3 "wrong.txt.gz: damaged" "$aurelius" prepare wrong.txt.gz --out none.h5
+wrong 3 "no .txt or .jsonl files" "$aurelius" prepare "$(mktemp -d -p .)" --out none.h5
+wrong 3 "no file matches" "$aurelius" prepare 'none-*.txt' --out none.h5
+wrong 2 "--on-bad" "$aurelius" prepare part.txt --on-bad warn --out none.h5
+wrong 2 "--format" "$aurelius" prepare part.txt --format csv --out none.h5
+wrong 2 "--shard-tokens" "$aurelius" prepare part.txt --shard-tokens -1 --out none.h5
+wrong 2 "standard input" "$aurelius" prepare - - --out none.h5
+[ ! -e none.h5 ] && [ ! -e none.h5.work ] || fail "a refused command left something behind"
+
+# ---- shards ----
+
+wrong 4 "No such file or directory" "$aurelius" prepare part.txt --shard-tokens 30000 --out shards/s.h5
+mkdir -p shards
+good "$aurelius" prepare part.txt --shard-tokens 30000 --out shards/s.h5
+count=$(ls shards/*.h5 | wc -l)
+present "shards/s-00000-of-0000$count.h5" "shards/s-0000$((count - 1))-of-0000$count.h5"
+good "$aurelius" prepare part.txt --shard-tokens 50000 --out shards/s.h5
+[ "$(ls shards/*.h5 | wc -l)" -lt "$count" ] || fail "shards of an older number are left: $(ls shards)"
+make_config >tiny.yaml
+good "$aurelius" train --config tiny.yaml --run run --data 'shards/*.h5'
+
+# ---- ranks and kills ----
+
+# Three kinds of files, several units each.
+mkdir -p corpus
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cat part.txt; done >block.txt
+for i in 1 2 3 4 5 6; do cat block.txt; done >corpus/a.txt
+for i in 1 2 3 4 5 6; do cat lines.jsonl lines.jsonl lines.jsonl; done >corpus/b.jsonl
+gzip -1 -c corpus/b.jsonl >corpus/c.jsonl.gz
+prepare="$aurelius prepare corpus --tokenizer word"
+good $prepare --out one.h5
+if [ "$ranks" -eq 1 ]; then
+	for n in 1 2 4; do
+		good mpirun -np "$n" $prepare --out "ranks.h5" && equal one.h5 ranks.h5 "$n ranks"
+		[ ! -e ranks.h5.work ] || fail "$n ranks: the work folder is left over"
+		good mpirun -np "$n" $prepare --shard-tokens 700000 --out "n$n.h5"
+	done
+	for shard in n1-*.h5; do
+		equal "$shard" "n2${shard#n1}" "shards of 2 ranks"
+		equal "$shard" "n4${shard#n1}" "shards of 4 ranks"
+	done
+	mpirun -np 2 "$aurelius" prepare corpus latin.txt --out none.h5 >out.txt 2>err.txt
+	same $? 3 "two ranks and a bad text"
+	holds "$(cat err.txt)" "latin.txt: not UTF-8 at byte 3" "two ranks and a bad text"
+
+	# Killed at any instant it goes on, on whatever number of ranks, and ends the same.
+	for delay in 0.1 0.25 0.4 0.6 0.8; do
+		setsid mpirun -np 2 $prepare --shard-tokens 700000 --out k.h5 >/dev/null 2>&1 &
+		sleep "$delay"
+		kill_session $!
+	done
+	good $prepare --shard-tokens 700000 --out k.h5
+	for shard in n1-*.h5; do equal "$shard" "k${shard#n1}" "killed and started again"; done
+	[ ! -e k.h5.work ] || fail "killed and started again: the work folder is left over"
+
+	# What was begun is not mixed with what another command asks for.
+	mkdir w.h5.work
+	setsid mpirun -np 2 $prepare --out w.h5 >/dev/null 2>&1 &
+	for i in $(seq 200); do
+		ls w.h5.work | grep -q '^unit-.*[0-9]$' && break
+		sleep 0.05
+	done
+	kill_session $!
+	if [ -e w.h5.work/command ]; then
+		wrong 2 "holds the unfinished work of another command" $prepare --lowercase --out w.h5
+		wrong 2 "--anew" $prepare --lowercase --out w.h5
+		touch corpus/a.txt
+		wrong 2 "corpus/a.txt" $prepare --out w.h5
+		good $prepare --anew --out w.h5 && equal one.h5 w.h5 "--anew"
+	fi
+fi
+
+# A signal ends it with 75, and the next start goes on.
+for i in 1 2 3 4; do cat corpus/a.txt corpus/a.txt; done >large.txt
+"$aurelius" prepare large.txt --out s.h5 >stopped.txt 2>&1 &
+sleep 0.3
+kill -TERM $! 2>/dev/null
+wait $!
+code=$?
+checks=$((checks + 1))
+case $code in
+0) ;; # it was quicker than the signal
+75) holds "$(cat stopped.txt)" "give the same command again" "stopped by a signal" ;;
+*) fail "stopped by a signal: exit code $code: $(cat stopped.txt)" ;;
+esac
+good "$aurelius" prepare large.txt --out s.h5
+[ ! -e s.h5.work ] || fail "stopped and started again: the work folder is left over"
+
+# ---- a full disk ----
+
+full='mount -t tmpfs -o size=24m tmpfs disk || exit 77
+	cp old.h5 disk/d.h5
+	'"'$aurelius'"' prepare large.txt --out disk/d.h5
+	code=$?
+	cmp old.h5 disk/d.h5 || exit 99
+	exit $code'
+mkdir disk
+cp text.h5 old.h5
+run unshare -m bash -c "$full"
+if [ "$code" -eq 77 ] || [ "$code" -eq 1 ]; then
+	echo "SKIP: a tmpfs of its own is not permitted here; run as root"
+else
+	same "$code" 4 "a full disk"
+	holds "$err" "No space left on device" "a full disk"
+fi
+finish
