@@ -293,10 +293,13 @@ static void slices_and_threads_do_not_show(void **state)
 		{"gpt2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"},
 		{"gpt4", "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
 				 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}};
-	char *bytes = malloc(TEXT);
+	enum { BLANKS = 5 * AUR_SLICE_BYTES };
+	char *bytes = malloc(TEXT), *blanks = malloc(BLANKS);
 	const struct aur_text text = {bytes, random_bytes(0, TEXT, bytes)};
-	/* Short texts too, and empty ones. */
-	const struct aur_text texts[] = {{bytes, 5}, {bytes, 0}, {bytes + 100, 700}, text, {bytes, 1}, {bytes, 0}};
+	/* Short texts too, and empty ones, and one in which most blanks are no place to cut. */
+	const struct aur_text texts[] = {{bytes, 5}, {bytes, 0}, {bytes + 100, 700}, text, {bytes, 1}, {blanks, BLANKS}};
+	for (size_t i = 0; i < BLANKS; i++)
+		blanks[i] = "word!  \n\n  \r\n !\n"[i % 17];
 	struct aur_vocab vocab = {0};
 	read_golden(&vocab);
 	for (int i = 0; i < 2; i++) {
@@ -313,6 +316,7 @@ static void slices_and_threads_do_not_show(void **state)
 	}
 	aur_vocab_clear(&vocab);
 	free(bytes);
+	free(blanks);
 }
 
 /* Cut between "b" and " " the token would not be found. */
