@@ -147,7 +147,7 @@ void aur_pattern_destroy(struct aur_pattern **pattern)
 
 /* ---- splitting ---- */
 
-enum { STACK_LEAST = 32 << 10, STACK_MOST = 64 << 20 };
+enum { STACK_LEAST = 32 << 10, STACK_MOST = 64 << 20, MOST_STEPS = 100 << 20, MOST_HEAP_KB = 1 << 20 };
 
 aur_status aur_pretokenizer_create(const struct aur_pattern *pattern, struct aur_pretokenizer **pretokenizer)
 {
@@ -162,9 +162,10 @@ aur_status aur_pretokenizer_create(const struct aur_pattern *pattern, struct aur
 		aur_pretokenizer_destroy(&created);
 		return aur_fail(AUR_MEMORY, "no memory to split a text with");
 	}
-	/* A long run of one kind of character is no runaway pattern. */
-	pcre2_set_match_limit(created->context, UINT32_MAX);
-	pcre2_set_depth_limit(created->context, UINT32_MAX);
+	/* A long run of one kind of character is no runaway pattern; a stranger's may be one. */
+	pcre2_set_match_limit(created->context, pattern->ascii ? UINT32_MAX : MOST_STEPS);
+	pcre2_set_depth_limit(created->context, pattern->ascii ? UINT32_MAX : MOST_STEPS);
+	pcre2_set_heap_limit(created->context, MOST_HEAP_KB);
 	pcre2_jit_stack_assign(created->context, NULL, created->stack);
 	*pretokenizer = created;
 	return AUR_OK;

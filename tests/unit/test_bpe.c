@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#define VOCABULARY "\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"\u0120\":3,\"ab\":4,\"abc\":5,\"\u0120a\":6,\"ca\":7}"
-#define MERGES "\"merges\":[\"a b\",\"ab c\",\"\u0120 a\",\"c a\"]"
+#define VOCABULARY "\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"Ġ\":3,\"ab\":4,\"abc\":5,\"Ġa\":6,\"ca\":7}"
+#define MERGES "\"merges\":[\"a b\",\"ab c\",\"Ġ a\",\"c a\"]"
 #define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
 #define SPLITTING ",\"pre_tokenizer\":" BYTE_LEVEL
 
@@ -285,6 +285,13 @@ static void assert_same_stream(struct stream wanted, struct stream other)
 	free(other.tokens);
 }
 
+/* Blanks are merged, so that it shows where a text was cut. */
+static const char blank_merges[] =
+	"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"w\":0,\"d\":1,\"!\":2,\"Ġ\":3,\"Ċ\":4,\"č\":5,\"ĠĠ\":6,"
+	"\"ĊĊ\":7,\"!Ċ\":8,\"ĠĊ\":9,\"Ġ!\":10,\"Ġw\":11,\"čĊ\":12},"
+	"\"merges\":[\"Ġ Ġ\",\"Ċ Ċ\",\"! Ċ\",\"Ġ Ċ\",\"Ġ !\",\"Ġ w\","
+	"\"č Ċ\"]}" SPLITTING "}";
+
 /* A regular expression of one's own is not cut: its tokens are those of the whole text at once. */
 static void slices_and_threads_do_not_show(void **state)
 {
@@ -293,12 +300,15 @@ static void slices_and_threads_do_not_show(void **state)
 		{"gpt2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"},
 		{"gpt4", "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
 				 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}};
-	char *bytes = malloc(TEXT);
+	enum { BLANKS = 5 * AUR_SLICE_BYTES };
+	char *bytes = malloc(TEXT), *blanks = malloc(BLANKS);
 	const struct aur_text text = {bytes, random_bytes(0, TEXT, bytes)};
-	/* Short texts too, and empty ones. */
-	const struct aur_text texts[] = {{bytes, 5}, {bytes, 0}, {bytes + 100, 700}, text, {bytes, 1}, {bytes, 0}};
+	/* Short texts too, and empty ones, and one in which most blanks are no place to cut. */
+	const struct aur_text texts[] = {{bytes, 5}, {bytes, 0}, {bytes + 100, 700}, text, {bytes, 1}, {blanks, BLANKS}};
+	for (size_t i = 0; i < BLANKS; i++)
+		blanks[i] = "word!  \n\n  \r\n !\n"[i % 17];
 	struct aur_vocab vocab = {0};
-	read_golden(&vocab);
+	assert_int_equal(aur_bpe_read_json(blank_merges, strlen(blank_merges), &vocab), AUR_OK);
 	for (int i = 0; i < 2; i++) {
 		snprintf(vocab.pattern, sizeof vocab.pattern, "%s", patterns[i][1]);
 		struct aur_tokenizer *whole = tokenizer_of(&vocab);
@@ -313,6 +323,7 @@ static void slices_and_threads_do_not_show(void **state)
 	}
 	aur_vocab_clear(&vocab);
 	free(bytes);
+	free(blanks);
 }
 
 /* Cut between "b" and " " the token would not be found. */

@@ -133,6 +133,19 @@ static void a_pattern_that_cannot_be_compiled_is_named(void **state)
 	assert_null(pattern);
 }
 
+/* It would go on for longer than a life. */
+static void a_runaway_pattern_is_stopped(void **state)
+{
+	(void)state;
+	struct splitter splitter = open_splitter("(?:(?:a+)+)+[bc]");
+	const struct aur_text text = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 64};
+	struct aur_text piece;
+	size_t at = 0;
+	assert_int_equal(aur_pretokenizer_next(splitter.pretokenizer, text, &at, &piece), AUR_INPUT);
+	assert_non_null(strstr(aur_error_message(), "limit"));
+	close_splitter(&splitter);
+}
+
 /* ---- the quick way against the pattern ---- */
 
 /* What random texts are made of: all that the patterns tell apart, and its neighbours. */
@@ -239,6 +252,7 @@ int main(void)
 		cmocka_unit_test(bytes_that_are_not_utf8_join_the_piece_before_them),
 		cmocka_unit_test(what_a_pattern_does_not_match_is_a_piece),
 		cmocka_unit_test(a_pattern_that_cannot_be_compiled_is_named),
+		cmocka_unit_test(a_runaway_pattern_is_stopped),
 		cmocka_unit_test(the_quick_way_splits_as_the_pattern),
 		cmocka_unit_test(long_runs_are_one_piece),
 	};
