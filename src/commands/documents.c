@@ -46,25 +46,25 @@ static aur_status walk_lines(
 	return AUR_OK;
 }
 
-aur_status aur_documents_walk(const struct aur_sources *sources, const struct aur_unit *unit, const char *field,
+aur_status aur_documents_walk(const struct aur_corpus *sources, const struct aur_unit *unit, const char *field,
 	const struct aur_documents_visitor *visitor)
 {
 	if (unit->text.size == 0)
 		return AUR_OK;
-	return sources->all[unit->source].kind == AUR_SOURCE_JSONL ? walk_lines(unit, field, visitor)
+	return sources->all[unit->source].kind == AUR_CORPUS_JSONL ? walk_lines(unit, field, visitor)
 															   : walk_text(unit, visitor);
 }
 
-aur_status aur_documents_refuse(const struct aur_sources *sources, const char *standard_input,
+aur_status aur_documents_refuse(const struct aur_corpus *sources, const char *standard_input,
 	const struct aur_unit *unit, const struct aur_bad *bad)
 {
-	const char *name = aur_source_name(sources, unit->source, standard_input);
+	const char *name = aur_corpus_file_name(sources, unit->source, standard_input);
 	int64_t line = unit->first_line;
 	if (bad->line < 0)
 		return aur_fail(
 			AUR_INPUT, "%s: not UTF-8 at byte %lld (convert it: iconv -f latin1 -t utf-8)", name, (long long)bad->byte);
 	if (line < 0)
-		AUR_TRY(aur_source_line(sources->all[unit->source].path, unit->offset, &line));
+		AUR_TRY(aur_corpus_file_line(sources->all[unit->source].path, unit->offset, &line));
 	return aur_fail(AUR_INPUT, "%s: line %lld: %s (--on-bad skip leaves such documents out)", name,
 		(long long)(line + bad->line + 1), bad->why);
 }

@@ -22,11 +22,11 @@ struct aur_documents_visitor {
 };
 
 /* Visits what a unit of text or JSON Lines holds. `field` names the text of a line. */
-aur_status aur_documents_walk(const struct aur_sources *sources, const struct aur_unit *unit, const char *field,
+aur_status aur_documents_walk(const struct aur_corpus *sources, const struct aur_unit *unit, const char *field,
 	const struct aur_documents_visitor *visitor);
 
 /* Records the message about a bad document, which names its file and place, and returns AUR_INPUT. */
-aur_status aur_documents_refuse(const struct aur_sources *sources, const char *standard_input,
+aur_status aur_documents_refuse(const struct aur_corpus *sources, const char *standard_input,
 	const struct aur_unit *unit, const struct aur_bad *bad);
 
 #endif

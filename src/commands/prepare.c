@@ -149,7 +149,7 @@ static aur_status spool(struct aur_prepare *prepare, const struct aur_options *o
 	if (snprintf(path, AUR_WORK_PATH, "%s.input", prepare->request->out) >= AUR_WORK_PATH)
 		return aur_fail(AUR_USAGE, "--out: the name is too long");
 	prepare->standard_input = path;
-	return prepare->world->rank == 0 ? aur_sources_spool(path) : AUR_OK;
+	return prepare->world->rank == 0 ? aur_corpus_spool(path) : AUR_OK;
 }
 
 /* Token numbers say nothing of what a new tokenizer should be. */
@@ -158,7 +158,7 @@ static aur_status check_numbers(const struct aur_prepare *prepare)
 	if (prepare->tokenizer)
 		return AUR_OK;
 	for (int64_t i = 0; i < prepare->sources.count; i++)
-		if (prepare->sources.all[i].kind == AUR_SOURCE_IDS)
+		if (prepare->sources.all[i].kind == AUR_CORPUS_IDS)
 			return aur_fail(AUR_USAGE,
 				"%s: holds token numbers only: name the tokenizer that made them (--tokenizer gpt2 --vocab DIR, or "
 				"--tokenizer FILE)",
@@ -169,14 +169,14 @@ static aur_status check_numbers(const struct aur_prepare *prepare)
 static aur_status find_sources(struct aur_prepare *prepare, const struct aur_options *options)
 {
 	const struct aur_prepare_request *request = prepare->request;
-	const struct aur_sources_request wanted = {.arguments = options->arguments,
+	const struct aur_corpus_request wanted = {.arguments = options->arguments,
 		.n_arguments = options->n_arguments,
 		.jsonl = strcmp(request->format, "jsonl") == 0,
 		.skip_empty = aur_prepare_skips(prepare),
 		.standard_input = prepare->standard_input};
-	AUR_TRY(aur_sources_find(&wanted, &prepare->sources));
-	AUR_TRY(aur_sources_check_apart(&prepare->sources, request->out));
-	AUR_TRY(aur_sources_check_apart(&prepare->sources, request->report));
+	AUR_TRY(aur_corpus_find(&wanted, &prepare->sources));
+	AUR_TRY(aur_corpus_check_apart(&prepare->sources, request->out));
+	AUR_TRY(aur_corpus_check_apart(&prepare->sources, request->report));
 	for (int64_t i = 0; i < prepare->sources.count; i++)
 		prepare->all_bytes += prepare->sources.all[i].bytes;
 	return check_numbers(prepare);
@@ -257,7 +257,7 @@ cleanup:
 	return status;
 }
 
-static int64_t count_units(const struct aur_sources *sources)
+static int64_t count_units(const struct aur_corpus *sources)
 {
 	int64_t units = 0;
 	for (int64_t i = 0; i < sources->count; i++)
@@ -279,7 +279,7 @@ static aur_status refuse_bad(const struct aur_prepare *prepare, const struct aur
 	if (sum->bad == 0 || aur_prepare_skips(prepare))
 		return AUR_OK;
 	return aur_fail(AUR_INPUT, "%s: line %lld: %s (--on-bad skip leaves such documents out)",
-		aur_source_name(&prepare->sources, sum->first_bad.source, prepare->standard_input),
+		aur_corpus_file_name(&prepare->sources, sum->first_bad.source, prepare->standard_input),
 		(long long)sum->first_bad.line + 1, sum->first_bad.why);
 }
 
@@ -398,7 +398,7 @@ static void clear(struct aur_prepare *prepare)
 	aur_work_close(&prepare->work);
 	aur_tokenizer_destroy(&prepare->tokenizer);
 	aur_crew_destroy(&prepare->crew);
-	aur_sources_clear(&prepare->sources);
+	aur_corpus_clear(&prepare->sources);
 }
 
 static aur_status prepare_all(

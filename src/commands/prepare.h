@@ -21,7 +21,7 @@ struct aur_prepare {
 	const struct aur_prepare_request *request; /* borrowed */
 	struct aur_comm *world;                    /* borrowed */
 	struct aur_crew *crew;
-	struct aur_sources sources;
+	struct aur_corpus sources;
 	const char *standard_input; /* the file that it lies in */
 	struct aur_tokenizer *tokenizer;
 	int64_t end_of_text; /* the token that ends a document; -1: there is none */

@@ -42,8 +42,8 @@ static void write_tokenizer(const struct aur_prepare *prepare, FILE *out)
 
 static aur_status write_source(const struct aur_prepare *prepare, int64_t index, FILE *out)
 {
-	const struct aur_source *source = &prepare->sources.all[index];
-	const char *name = aur_source_name(&prepare->sources, index, prepare->standard_input);
+	const struct aur_corpus_file *source = &prepare->sources.all[index];
+	const char *name = aur_corpus_file_name(&prepare->sources, index, prepare->standard_input);
 	uint64_t hash = 0;
 	if (name == source->path) {
 		fprintf(out, "input %s, %lld bytes, of %lld\n", name, (long long)source->bytes, (long long)source->modified_ns);

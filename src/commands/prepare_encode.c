@@ -111,7 +111,7 @@ static aur_status encode_document(void *context, struct aur_text text, int conti
 	const int64_t begin = record->tokens;
 	count_text(record, text);
 	AUR_TRY(encode_piece(clerk, text, continued));
-	if (prepare->sources.all[record->source].kind == AUR_SOURCE_TEXT) {
+	if (prepare->sources.all[record->source].kind == AUR_CORPUS_TEXT) {
 		record->open_line = is_open(text);
 		return AUR_OK;
 	}
@@ -233,7 +233,7 @@ static aur_status encode_unit(void *context, int member, struct aur_unit *unit)
 	if (aur_unit_store_has(prepare->store, unit->source, unit->part, &last))
 		return AUR_OK;
 	result->record = (struct aur_unit_record){.source = unit->source, .part = unit->part, .last = unit->last};
-	AUR_TRY(prepare->sources.all[unit->source].kind == AUR_SOURCE_IDS ? encode_numbers(clerk, unit)
+	AUR_TRY(prepare->sources.all[unit->source].kind == AUR_CORPUS_IDS ? encode_numbers(clerk, unit)
 																	  : encode_text(clerk, unit));
 	AUR_TRY(aur_unit_store_put(prepare->store, result));
 	/* Kept in memory, it took the buffers with it. */

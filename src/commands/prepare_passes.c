@@ -75,7 +75,7 @@ static aur_status check_unit(void *context, int member, struct aur_unit *unit)
 	struct check *check = context;
 	const struct aur_documents_visitor visitor = {pass_over, note_wrong, check};
 	(void)member;
-	if (check->prepare->sources.all[unit->source].kind != AUR_SOURCE_TEXT)
+	if (check->prepare->sources.all[unit->source].kind != AUR_CORPUS_TEXT)
 		return AUR_OK;
 	AUR_TRY(aur_unit_read(&check->prepare->sources, &anywhere, unit));
 	return aur_documents_walk(&check->prepare->sources, unit, check->prepare->request->field, &visitor);
@@ -104,7 +104,8 @@ static aur_status require_good(const struct aur_prepare *prepare)
 		if (prepare->sources.all[i].bad_byte < 0)
 			return AUR_OK;
 	return aur_fail(AUR_INPUT, "none of the texts is UTF-8: nothing is left (%s: byte %lld)",
-		aur_source_name(&prepare->sources, 0, prepare->standard_input), (long long)prepare->sources.all[0].bad_byte);
+		aur_corpus_file_name(&prepare->sources, 0, prepare->standard_input),
+		(long long)prepare->sources.all[0].bad_byte);
 }
 
 aur_status aur_prepare_check(struct aur_prepare *prepare)

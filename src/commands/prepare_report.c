@@ -51,11 +51,11 @@ static void print_words(const struct aur_vocab *vocab, const struct aur_word_fig
 }
 
 /* Files of texts, and files of token numbers. */
-static void print_sources(const struct aur_sources *sources, const struct aur_text_report *report)
+static void print_sources(const struct aur_corpus *sources, const struct aur_text_report *report)
 {
 	int64_t numbers = 0, tokens = 0;
 	for (int64_t i = 0; i < sources->count; i++) {
-		numbers += sources->all[i].kind == AUR_SOURCE_IDS;
+		numbers += sources->all[i].kind == AUR_CORPUS_IDS;
 		tokens += sources->all[i].tokens;
 	}
 	const int64_t files = sources->count - numbers;
@@ -71,14 +71,14 @@ static void print_documents(const struct aur_prepare *prepare, const struct aur_
 {
 	int listed = 0;
 	for (int64_t i = 0; i < prepare->sources.count; i++)
-		listed |= prepare->sources.all[i].kind != AUR_SOURCE_TEXT;
+		listed |= prepare->sources.all[i].kind != AUR_CORPUS_TEXT;
 	if (listed || prepare->end_of_text >= 0)
 		aur_print("documents   %lld\n", (long long)sum->documents);
 }
 
 static void print_bad(const struct aur_prepare *prepare, const struct aur_shards_sum *sum)
 {
-	const struct aur_sources *sources = &prepare->sources;
+	const struct aur_corpus *sources = &prepare->sources;
 	int64_t texts = 0, first = -1;
 	for (int64_t i = 0; i < sources->count; i++) {
 		texts += sources->all[i].bad_byte >= 0;
@@ -90,10 +90,10 @@ static void print_bad(const struct aur_prepare *prepare, const struct aur_shards
 	aur_print("skipped     %lld bad document%s\n", (long long)all, plural(all));
 	if (texts > 0)
 		aur_print("            %lld not UTF-8, first: %s at byte %lld\n", (long long)texts,
-			aur_source_name(sources, first, prepare->standard_input), (long long)sources->all[first].bad_byte);
+			aur_corpus_file_name(sources, first, prepare->standard_input), (long long)sources->all[first].bad_byte);
 	if (sum->bad > 0)
 		aur_print("            %lld line%s, first: %s line %lld: %s\n", (long long)sum->bad, plural(sum->bad),
-			aur_source_name(sources, sum->first_bad.source, prepare->standard_input),
+			aur_corpus_file_name(sources, sum->first_bad.source, prepare->standard_input),
 			(long long)sum->first_bad.line + 1, sum->first_bad.why);
 	if (sources->empty > 0)
 		aur_print("            %lld empty file%s, first: %s\n", (long long)sources->empty, plural(sources->empty),

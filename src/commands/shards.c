@@ -51,7 +51,7 @@ struct shard {
 
 static int is_text(const struct aur_shards *shards, int64_t unit)
 {
-	return shards->request.sources->all[shards->units[unit].source].kind == AUR_SOURCE_TEXT;
+	return shards->request.sources->all[shards->units[unit].source].kind == AUR_CORPUS_TEXT;
 }
 
 static void place_units(struct aur_shards *shards)

@@ -10,7 +10,7 @@
 
 struct aur_shards_request {
 	struct aur_comm *world; /* borrowed, like all here */
-	const struct aur_sources *sources;
+	const struct aur_corpus *sources;
 	const struct aur_unit_store *store;
 	struct aur_work *work;
 	const struct aur_vocab *vocab;

@@ -286,7 +286,7 @@ static aur_status collect_source(const struct aur_unit_store *store, int64_t sou
 }
 
 aur_status aur_unit_store_collect(
-	struct aur_unit_store *store, const struct aur_sources *sources, struct aur_unit_record **records, int64_t *count)
+	struct aur_unit_store *store, const struct aur_corpus *sources, struct aur_unit_record **records, int64_t *count)
 {
 	struct list list = {0};
 	aur_status status = AUR_OK;

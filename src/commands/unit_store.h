@@ -46,7 +46,7 @@ int aur_unit_store_has(const struct aur_unit_store *store, int64_t source, int64
 
 /* The records of all units of all ranks, in order: a new list, which the caller frees. AUR_IO, AUR_MEMORY. */
 aur_status aur_unit_store_collect(
-	struct aur_unit_store *store, const struct aur_sources *sources, struct aur_unit_record **records, int64_t *count);
+	struct aur_unit_store *store, const struct aur_corpus *sources, struct aur_unit_record **records, int64_t *count);
 
 /* What a record tells of, read from its file or lent from memory (*lent 1: not to be cleared). AUR_IO when a file is
  * missing or damaged. */

@@ -34,16 +34,16 @@ struct aur_units {
 
 /* ---- sharing ---- */
 
-static int64_t parts_of(const struct aur_source *source)
+static int64_t parts_of(const struct aur_corpus_file *source)
 {
 	if (source->compression != AUR_PLAIN)
 		return 1;
-	if (source->kind == AUR_SOURCE_IDS)
+	if (source->kind == AUR_CORPUS_IDS)
 		return (source->tokens + AUR_UNIT_TOKENS - 1) / AUR_UNIT_TOKENS;
 	return (source->bytes + AUR_UNIT_BYTES - 1) / AUR_UNIT_BYTES;
 }
 
-static int64_t bytes_of(const struct aur_source *source)
+static int64_t bytes_of(const struct aur_corpus_file *source)
 {
 	return source->compression != AUR_PLAIN || source->bytes < AUR_UNIT_BYTES ? source->bytes : AUR_UNIT_BYTES;
 }
@@ -61,7 +61,7 @@ static void share(struct aur_units *units, int64_t *loads)
 {
 	const struct aur_units_request *request = &units->request;
 	for (int64_t i = 0; i < request->sources->count; i++) {
-		const struct aur_source *source = &request->sources->all[i];
+		const struct aur_corpus_file *source = &request->sources->all[i];
 		const int packed = source->compression != AUR_PLAIN;
 		for (int64_t part = 0; source->bad_byte < 0 && part < parts_of(source); part++) {
 			const int rank = lightest(loads, request->size);
@@ -140,7 +140,7 @@ static size_t find_place(const struct aur_units_request *request, const struct a
 	const struct aur_text held = {unit->buffer, unit->held};
 	if (from >= held.size)
 		return 0;
-	if (request->sources->all[unit->source].kind == AUR_SOURCE_JSONL) {
+	if (request->sources->all[unit->source].kind == AUR_CORPUS_JSONL) {
 		const char *end = memchr(held.bytes + from - 1, '\n', held.size - from + 1);
 		const size_t place = end ? (size_t)(end - held.bytes) + 1 : 0;
 		return place < held.size ? place : 0;
@@ -158,13 +158,13 @@ static aur_status too_long(const struct aur_units_request *request, const struct
 
 /* ---- plain files ---- */
 
-static aur_status changed(const struct aur_source *source)
+static aur_status changed(const struct aur_corpus_file *source)
 {
 	return aur_fail(AUR_INPUT, "%s: was changed while it was read", source->path);
 }
 
 /* Holds the file's bytes from `base` on, up to `end` or the file's own. */
-static aur_status hold(const struct aur_source *source, int64_t base, int64_t end, struct aur_unit *unit)
+static aur_status hold(const struct aur_corpus_file *source, int64_t base, int64_t end, struct aur_unit *unit)
 {
 	const int64_t stop = end < source->bytes ? end : source->bytes;
 	const size_t wanted = (size_t)(stop - base);
@@ -182,7 +182,7 @@ static aur_status hold(const struct aur_source *source, int64_t base, int64_t en
 static aur_status place_from(
 	const struct aur_units_request *request, struct aur_unit *unit, int64_t base, int64_t from, size_t *place)
 {
-	const struct aur_source *source = &request->sources->all[unit->source];
+	const struct aur_corpus_file *source = &request->sources->all[unit->source];
 	int64_t end = from + SLACK;
 	for (;;) {
 		AUR_TRY(hold(source, base, end, unit));
@@ -309,7 +309,7 @@ static aur_status next_packed(struct aur_units *units, struct aur_unit *unit)
 static aur_status open_packed(struct aur_units *units, int64_t source)
 {
 	struct cursor *cursor = &units->cursor;
-	const struct aur_source *opened = &units->request.sources->all[source];
+	const struct aur_corpus_file *opened = &units->request.sources->all[source];
 	cursor->source = source;
 	cursor->part = cursor->offset = cursor->line = cursor->reported = 0;
 	cursor->carried = 0;
@@ -318,12 +318,12 @@ static aur_status open_packed(struct aur_units *units, int64_t source)
 
 static void take_plain(struct aur_units *units, const struct task *task, struct aur_unit *unit)
 {
-	const struct aur_source *source = &units->request.sources->all[task->source];
+	const struct aur_corpus_file *source = &units->request.sources->all[task->source];
 	unit->source = task->source;
 	unit->part = task->part;
 	unit->last = task->part + 1 == parts_of(source);
 	unit->text = (struct aur_text){0};
-	if (source->kind == AUR_SOURCE_IDS) {
+	if (source->kind == AUR_CORPUS_IDS) {
 		unit->offset = task->part * AUR_UNIT_TOKENS;
 		unit->tokens = unit->last ? source->tokens - unit->offset : AUR_UNIT_TOKENS;
 	}
@@ -361,14 +361,14 @@ aur_status aur_units_next(struct aur_units *units, struct aur_unit *unit, int *a
 	return status;
 }
 
-aur_status aur_unit_read(const struct aur_sources *sources, const struct aur_vocab *rules, struct aur_unit *unit)
+aur_status aur_unit_read(const struct aur_corpus *sources, const struct aur_vocab *rules, struct aur_unit *unit)
 {
-	const struct aur_source *source = &sources->all[unit->source];
+	const struct aur_corpus_file *source = &sources->all[unit->source];
 	const struct aur_units_request request = {.sources = sources, .rules = rules};
-	return source->compression == AUR_PLAIN && source->kind != AUR_SOURCE_IDS ? read_plain(&request, unit) : AUR_OK;
+	return source->compression == AUR_PLAIN && source->kind != AUR_CORPUS_IDS ? read_plain(&request, unit) : AUR_OK;
 }
 
-aur_status aur_source_line(const char *path, int64_t offset, int64_t *line)
+aur_status aur_corpus_file_line(const char *path, int64_t offset, int64_t *line)
 {
 	enum { BLOCK = 1 << 20 };
 	char *block = malloc(BLOCK);

@@ -2,7 +2,7 @@
 #define AUR_COMMANDS_UNITS_H
 
 #include "core/vocab.h"
-#include "sources.h"
+#include "corpus.h"
 #include "text/tokenizer.h"
 
 #include <stdatomic.h>
@@ -32,9 +32,9 @@ void aur_unit_clear(struct aur_unit *unit);
 struct aur_units;
 
 struct aur_units_request {
-	const struct aur_sources *sources; /* borrowed */
-	const struct aur_vocab *rules;     /* kind, clean and lowercase say where a text may be cut; borrowed */
-	int rank, size;                    /* whose share; 0 and 1: all */
+	const struct aur_corpus *sources; /* borrowed */
+	const struct aur_vocab *rules;    /* kind, clean and lowercase say where a text may be cut; borrowed */
+	int rank, size;                   /* whose share; 0 and 1: all */
 	/* Whether all units of a compressed source are done; NULL: none is. */
 	int (*is_done)(void *context, int64_t source);
 	void *context;
@@ -46,12 +46,12 @@ void aur_units_destroy(struct aur_units **units);
 /* Hands the next unit to a thread; *any is 0 when there is none. Of plain files without its text: aur_unit_read gets
  * that. AUR_INPUT, AUR_IO, AUR_MEMORY. */
 aur_status aur_units_next(struct aur_units *units, struct aur_unit *unit, int *any);
-aur_status aur_unit_read(const struct aur_sources *sources, const struct aur_vocab *rules, struct aur_unit *unit);
+aur_status aur_unit_read(const struct aur_corpus *sources, const struct aur_vocab *rules, struct aur_unit *unit);
 
 /* Bytes of files that this rank has taken so far. */
 int64_t aur_units_taken(const struct aur_units *units);
 
 /* Line numbers count from 0: the line that byte `offset` of a plain file is on. */
-aur_status aur_source_line(const char *path, int64_t offset, int64_t *line);
+aur_status aur_corpus_file_line(const char *path, int64_t offset, int64_t *line);
 
 #endif

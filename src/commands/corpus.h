@@ -1,5 +1,5 @@
-#ifndef AUR_COMMANDS_SOURCES_H
-#define AUR_COMMANDS_SOURCES_H
+#ifndef AUR_COMMANDS_CORPUS_H
+#define AUR_COMMANDS_CORPUS_H
 
 #include "core/status.h"
 #include "io/stream.h"
@@ -8,30 +8,30 @@
 
 /* What prepare reads: files, the files in folders, standard input. */
 
-enum aur_source_kind {
-	AUR_SOURCE_TEXT,  /* one document */
-	AUR_SOURCE_JSONL, /* a document a line */
-	AUR_SOURCE_IDS    /* token numbers of another program */
+enum aur_corpus_file_kind {
+	AUR_CORPUS_TEXT,  /* one document */
+	AUR_CORPUS_JSONL, /* a document a line */
+	AUR_CORPUS_IDS    /* token numbers of another program */
 };
 
-struct aur_source {
+struct aur_corpus_file {
 	char *path; /* owned */
-	enum aur_source_kind kind;
+	enum aur_corpus_file_kind kind;
 	enum aur_compression compression;
 	int64_t bytes, modified_ns; /* of the file */
 	int64_t tokens;             /* of a file of token numbers */
 	int64_t bad_byte;           /* a text that is left out: the first byte that is not UTF-8; -1: it is not left out */
 };
 
-struct aur_sources {
-	struct aur_source *all; /* owned [count] */
+struct aur_corpus {
+	struct aur_corpus_file *all; /* owned [count] */
 	int64_t count;
 	char *names;       /* owned: one a line */
 	int64_t empty;     /* files that were left out because they hold nothing */
 	char *first_empty; /* owned: the first of them; NULL */
 };
 
-struct aur_sources_request {
+struct aur_corpus_request {
 	const char *const *arguments;
 	int n_arguments;
 	int jsonl;                  /* files without a known ending, and standard input, hold JSON Lines */
@@ -45,17 +45,17 @@ struct aur_sources_request {
  * The kind and the compression go by the name: .txt, .jsonl, both with .gz or .zst behind; .bin and .idx; any other
  * name is a text's. From folders only names that end in one of the first six. AUR_INPUT, with the name, for one that is
  * missing, empty or not a regular file, a folder or glob without any, and damaged token files. `sources` must be
- * zeroed; aur_sources_clear frees it, whatever came back. */
-aur_status aur_sources_find(const struct aur_sources_request *request, struct aur_sources *sources);
-void aur_sources_clear(struct aur_sources *sources);
+ * zeroed; aur_corpus_clear frees it, whatever came back. */
+aur_status aur_corpus_find(const struct aur_corpus_request *request, struct aur_corpus *corpus);
+void aur_corpus_clear(struct aur_corpus *corpus);
 
 /* How a source is called in messages. */
-const char *aur_source_name(const struct aur_sources *sources, int64_t source, const char *standard_input);
+const char *aur_corpus_file_name(const struct aur_corpus *corpus, int64_t source, const char *standard_input);
 
 /* AUR_USAGE when `path` names one of the files: writing it would destroy it. */
-aur_status aur_sources_check_apart(const struct aur_sources *sources, const char *path);
+aur_status aur_corpus_check_apart(const struct aur_corpus *corpus, const char *path);
 
 /* Writes standard input to `path`, replacing it. AUR_INPUT when there is none; AUR_IO. */
-aur_status aur_sources_spool(const char *path);
+aur_status aur_corpus_spool(const char *path);
 
 #endif

@@ -1,4 +1,4 @@
-#include "sources.h"
+#include "corpus.h"
 
 #include "io/file.h"
 #include "io/foreign.h"
@@ -19,15 +19,15 @@ static int ends_in(const char *name, size_t bytes, const char *end)
 	return bytes > length && memcmp(name + bytes - length, end, length) == 0;
 }
 
-static enum aur_source_kind kind_of(const char *path, int jsonl)
+static enum aur_corpus_file_kind kind_of(const char *path, int jsonl)
 {
 	size_t stem;
 	aur_compression_of(path, &stem);
 	if (ends_in(path, stem, ".jsonl"))
-		return AUR_SOURCE_JSONL;
+		return AUR_CORPUS_JSONL;
 	if (ends_in(path, strlen(path), ".bin") || ends_in(path, strlen(path), ".idx"))
-		return AUR_SOURCE_IDS;
-	return jsonl && !ends_in(path, stem, ".txt") ? AUR_SOURCE_JSONL : AUR_SOURCE_TEXT;
+		return AUR_CORPUS_IDS;
+	return jsonl && !ends_in(path, stem, ".txt") ? AUR_CORPUS_JSONL : AUR_CORPUS_TEXT;
 }
 
 static int belongs_in_folder(const char *path)
@@ -37,7 +37,7 @@ static int belongs_in_folder(const char *path)
 	return ends_in(path, stem, ".txt") || ends_in(path, stem, ".jsonl");
 }
 
-static aur_status count_tokens(struct aur_source *source)
+static aur_status count_tokens(struct aur_corpus_file *source)
 {
 	struct aur_foreign *foreign;
 	AUR_TRY(aur_foreign_open(source->path, &foreign));
@@ -47,7 +47,7 @@ static aur_status count_tokens(struct aur_source *source)
 }
 
 /* The name of a file that holds nothing is kept for the report. */
-static aur_status leave_out(struct aur_sources *sources, struct aur_source *source)
+static aur_status leave_out(struct aur_corpus *sources, struct aur_corpus_file *source)
 {
 	if (sources->empty++ == 0)
 		sources->first_empty = source->path;
@@ -57,8 +57,8 @@ static aur_status leave_out(struct aur_sources *sources, struct aur_source *sour
 	return AUR_OK;
 }
 
-static aur_status look_at(const struct aur_sources_request *request, struct aur_sources *sources,
-	struct aur_source *source, int standard_input)
+static aur_status look_at(const struct aur_corpus_request *request, struct aur_corpus *sources,
+	struct aur_corpus_file *source, int standard_input)
 {
 	struct stat info;
 	if (request->skip_empty && stat(source->path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0)
@@ -73,10 +73,10 @@ static aur_status look_at(const struct aur_sources_request *request, struct aur_
 	source->compression = aur_compression_of(source->path, NULL);
 	source->kind = kind_of(source->path, request->jsonl);
 	if (standard_input) {
-		source->kind = request->jsonl ? AUR_SOURCE_JSONL : AUR_SOURCE_TEXT;
+		source->kind = request->jsonl ? AUR_CORPUS_JSONL : AUR_CORPUS_TEXT;
 		AUR_TRY(aur_compression_look(source->path, &source->compression));
 	}
-	if (source->kind == AUR_SOURCE_IDS)
+	if (source->kind == AUR_CORPUS_IDS)
 		AUR_TRY(count_tokens(source));
 	sources->count++;
 	return AUR_OK;
@@ -116,7 +116,7 @@ static aur_status add_argument(const char *argument, struct aur_paths *paths)
 }
 
 /* NAME.bin and NAME.idx together, as a glob gives them, are one source. */
-static int is_second_of_pair(const struct aur_sources *sources, const char *path)
+static int is_second_of_pair(const struct aur_corpus *sources, const char *path)
 {
 	const size_t bytes = strlen(path);
 	if (sources->count == 0 || !ends_in(path, bytes, ".idx"))
@@ -126,14 +126,14 @@ static int is_second_of_pair(const struct aur_sources *sources, const char *path
 }
 
 static aur_status add_paths(
-	const struct aur_sources_request *request, const struct aur_paths *paths, struct aur_sources *sources)
+	const struct aur_corpus_request *request, const struct aur_paths *paths, struct aur_corpus *sources)
 {
 	for (int64_t i = 0; i < paths->count; i++) {
-		struct aur_source *source = &sources->all[sources->count];
+		struct aur_corpus_file *source = &sources->all[sources->count];
 		const int standard_input = strcmp(paths->items[i], "-") == 0;
 		if (is_second_of_pair(sources, paths->items[i]))
 			continue;
-		*source = (struct aur_source){.path = strdup(standard_input ? request->standard_input : paths->items[i])};
+		*source = (struct aur_corpus_file){.path = strdup(standard_input ? request->standard_input : paths->items[i])};
 		if (!source->path)
 			return aur_fail(AUR_MEMORY, "%s: no memory for its name", paths->items[i]);
 		const aur_status status = look_at(request, sources, source, standard_input);
@@ -146,17 +146,17 @@ static aur_status add_paths(
 }
 
 /* A line end in a file's name would make two of it. */
-static aur_status list_names(const struct aur_sources_request *request, struct aur_sources *sources)
+static aur_status list_names(const struct aur_corpus_request *request, struct aur_corpus *sources)
 {
 	size_t bytes = 1;
 	for (int64_t i = 0; i < sources->count; i++)
-		bytes += strlen(aur_source_name(sources, i, request->standard_input)) + 1;
+		bytes += strlen(aur_corpus_file_name(sources, i, request->standard_input)) + 1;
 	sources->names = malloc(bytes);
 	if (!sources->names)
 		return aur_fail(AUR_MEMORY, "no memory for the names of %lld files", (long long)sources->count);
 	char *out = sources->names;
 	for (int64_t i = 0; i < sources->count; i++) {
-		for (const char *at = aur_source_name(sources, i, request->standard_input); *at; at++)
+		for (const char *at = aur_corpus_file_name(sources, i, request->standard_input); *at; at++)
 			*out++ = *at == '\n' ? '?' : *at;
 		*out++ = '\n';
 	}
@@ -165,7 +165,7 @@ static aur_status list_names(const struct aur_sources_request *request, struct a
 }
 
 static aur_status find_paths(
-	const struct aur_sources_request *request, struct aur_paths *paths, struct aur_sources *sources)
+	const struct aur_corpus_request *request, struct aur_paths *paths, struct aur_corpus *sources)
 {
 	for (int i = 0; i < request->n_arguments; i++)
 		AUR_TRY(add_argument(request->arguments[i], paths));
@@ -178,7 +178,7 @@ static aur_status find_paths(
 	return list_names(request, sources);
 }
 
-aur_status aur_sources_find(const struct aur_sources_request *request, struct aur_sources *sources)
+aur_status aur_corpus_find(const struct aur_corpus_request *request, struct aur_corpus *sources)
 {
 	struct aur_paths paths = {0};
 	const aur_status status = find_paths(request, &paths, sources);
@@ -186,23 +186,23 @@ aur_status aur_sources_find(const struct aur_sources_request *request, struct au
 	return status;
 }
 
-void aur_sources_clear(struct aur_sources *sources)
+void aur_corpus_clear(struct aur_corpus *sources)
 {
 	for (int64_t i = 0; i < sources->count; i++)
 		free(sources->all[i].path);
 	free(sources->all);
 	free(sources->names);
 	free(sources->first_empty);
-	*sources = (struct aur_sources){0};
+	*sources = (struct aur_corpus){0};
 }
 
-const char *aur_source_name(const struct aur_sources *sources, int64_t source, const char *standard_input)
+const char *aur_corpus_file_name(const struct aur_corpus *sources, int64_t source, const char *standard_input)
 {
 	const char *path = sources->all[source].path;
 	return standard_input && strcmp(path, standard_input) == 0 ? AUR_STANDARD_INPUT : path;
 }
 
-aur_status aur_sources_check_apart(const struct aur_sources *sources, const char *path)
+aur_status aur_corpus_check_apart(const struct aur_corpus *sources, const char *path)
 {
 	struct stat target, text;
 	if (!path || stat(path, &target) != 0)
@@ -239,7 +239,7 @@ static aur_status copy_input(int to, const char *path)
 	return status;
 }
 
-aur_status aur_sources_spool(const char *path)
+aur_status aur_corpus_spool(const char *path)
 {
 	const int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (to < 0)
