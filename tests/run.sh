@@ -5,6 +5,7 @@
 #
 #   --asan       built with AddressSanitizer, in build-asan/
 #   --ubsan      built with UndefinedBehaviorSanitizer, in build-ubsan/
+#   --sanitizers built with both, in build-sanitizers/
 #   --valgrind   the unit tests but the one that measures under valgrind's memcheck, in build-valgrind/
 #   --coverage   built for gcov, in build-coverage/; ends with the share of lines that ran, by folder, and fails under 85%
 #
@@ -32,6 +33,10 @@ for argument in "$@"; do
 	--ubsan)
 		build="$repo/build-ubsan"
 		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_SANITIZE=undefined -DAURELIUS_EMULATOR=OFF)
+		;;
+	--sanitizers)
+		build="$repo/build-sanitizers"
+		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_SANITIZE=address,undefined -DAURELIUS_EMULATOR=OFF)
 		;;
 	--valgrind)
 		build="$repo/build-valgrind"
