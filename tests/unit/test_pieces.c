@@ -182,6 +182,7 @@ static void texts_of_lines_are_unescaped(void **context)
 	assert_line("{\"text\": \"a\\n\\\"b\\\" \\u00e9\\ud83d\\ude00\"}", "text", "a\n\"b\" é😀", strlen("a\n\"b\" é😀"));
 	assert_line("{\"id\": 7, \"body\": \"x\", \"text\": 5}\r", "body", "x", 1);
 	assert_line("{\"text\": \"\"}", "text", "", 0);
+	assert_line("{\"id\": 18446744073709551616, \"text\": \"x\"}", "text", "x", 1);
 	assert_line("{\"text\": \"a\\u0000b\"}", "text", "a\0b", 3);
 }
 
