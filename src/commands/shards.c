@@ -113,7 +113,7 @@ static aur_status split(struct aur_shards *shards, struct aur_shards_sum *sum)
 	if (sum->train_tokens == 0 || (shards->request.val_fraction > 0 && sum->val_tokens == 0))
 		return aur_fail(AUR_INPUT, "%lld token%s: too short a text to split with --val-fraction %g", (long long)tokens,
 			tokens == 1 ? "" : "s", shards->request.val_fraction);
-	shards->shard_tokens = wanted > 0 ? wanted : tokens;
+	shards->shard_tokens = wanted > 0 && wanted < tokens ? wanted : tokens;
 	shards->n_shards = (tokens + shards->shard_tokens - 1) / shards->shard_tokens;
 	if (shards->n_shards > 99999)
 		return aur_fail(AUR_USAGE, "--shard-tokens: %lld would make %lld shards of %lld tokens: at most 99999",
