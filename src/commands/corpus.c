@@ -115,14 +115,19 @@ static aur_status add_argument(const char *argument, struct aur_paths *paths)
 	return status;
 }
 
-/* NAME.bin and NAME.idx together, as a glob gives them, are one source. */
+/* NAME.bin and NAME.idx together, as a glob gives them with others between, are one source. */
 static int is_second_of_pair(const struct aur_corpus *sources, const char *path)
 {
 	const size_t bytes = strlen(path);
-	if (sources->count == 0 || !ends_in(path, bytes, ".idx"))
+	const char *other = ends_in(path, bytes, ".idx") ? ".bin" : ".idx";
+	if (!ends_in(path, bytes, ".idx") && !ends_in(path, bytes, ".bin"))
 		return 0;
-	const char *last = sources->all[sources->count - 1].path;
-	return strlen(last) == bytes && ends_in(last, bytes, ".bin") && memcmp(last, path, bytes - 4) == 0;
+	for (int64_t i = 0; i < sources->count; i++) {
+		const char *first = sources->all[i].path;
+		if (strncmp(first, path, bytes - 4) == 0 && strcmp(first + bytes - 4, other) == 0)
+			return 1;
+	}
+	return 0;
 }
 
 static aur_status add_paths(
