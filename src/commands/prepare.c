@@ -414,7 +414,7 @@ static aur_status prepare_all(
 	if (status == AUR_OK)
 		status = run(&prepare);
 	if (status == AUR_STOPPED && world->rank == 0) {
-		aur_print("stopped     %s\n", aur_work_exists(prepare.work)
+		aur_print("stopped     %s\n", prepare.work && aur_work_exists(prepare.work)
 										  ? "give the same command again to go on"
 										  : "nothing had to be kept; give the same command again");
 		aur_print_flush();

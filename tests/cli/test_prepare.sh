@@ -242,6 +242,19 @@ esac
 good "$aurelius" prepare large.txt --out s.h5
 [ ! -e s.h5.work ] || fail "stopped and started again: the work folder is left over"
 
+# It does not wait for standard input.
+mkfifo pipe
+exec 3<>pipe
+timeout -k 1 "$limit_s" "$aurelius" prepare - --out none.h5 <pipe >stopped.txt 2>&1 &
+until [ -e none.h5.input ]; do sleep 0.05; done
+started=$SECONDS
+kill -TERM $!
+wait $!
+same $? 75 "stopped while it waits for standard input"
+exec 3>&-
+[ $((SECONDS - started)) -lt "$limit_s" ] || fail "a signal waits for standard input"
+[ ! -e none.h5.input ] || fail "standard input's copy is left over after a signal"
+
 # One that a single rank gets stops them all.
 if [ "$ranks" -eq 1 ]; then
 	setsid timeout -k 1 60 mpirun -np 2 "$aurelius" prepare large.txt --out r.h5 >stopped.txt 2>&1 &
