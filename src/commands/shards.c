@@ -427,6 +427,8 @@ static aur_status make_shard(struct shard *shard, int64_t index)
 	AUR_TRY(aur_work_path(shards->request.work, name, note));
 	if (is_noted(shards, note, path))
 		return count_shard(shard);
+	/* A note of other settings would be taken for this shard's, should a start after them end before this one's. */
+	AUR_TRY(aur_file_remove(note));
 	AUR_TRY(write_shard(shard, path));
 	describe(shards, text);
 	return aur_work_exists(shards->request.work) && shards->n_shards > 1
