@@ -228,8 +228,7 @@ static aur_status run(struct aur_prepare *prepare)
 	AUR_TRY(begin(prepare));
 	AUR_TRY(encode(prepare));
 	AUR_TRY(aur_prepare_write(prepare));
-	AUR_TRY(chart(prepare));
-	return aur_comm_agree(prepare->world, prepare->world->rank == 0 ? aur_work_remove(prepare->work) : AUR_OK);
+	return chart(prepare);
 }
 
 static aur_status set_up(struct aur_prepare *prepare, const struct aur_options *options, char input[AUR_WORK_PATH])

@@ -64,7 +64,7 @@ aur_status aur_prepare_train(
 /* Collective. Every unit's tokens into the store. */
 aur_status aur_prepare_encode(struct aur_prepare *prepare);
 
-/* Collective. The dataset or its shards from the store, and the report. */
+/* Collective. The dataset or its shards from the store, whose folder goes then; and the report. */
 aur_status aur_prepare_write(struct aur_prepare *prepare);
 
 #endif

@@ -20,6 +20,9 @@ static aur_status write_shards(struct aur_prepare *prepare, struct aur_shards *s
 		counts ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for the counts of %lld tokens", (long long)size);
 	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
 	AUR_TRY_CLEANUP(aur_shards_write(shards, counts));
+	/* All is written: a report that cannot be printed or drawn is no reason to keep the work. */
+	status = prepare->world->rank == 0 ? aur_work_remove(prepare->work) : AUR_OK;
+	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
 	status = prepare->world->rank == 0 ? aur_prepare_print(prepare, sum, counts) : AUR_OK;
 	status = aur_comm_agree(prepare->world, status);
 cleanup:

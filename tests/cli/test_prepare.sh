@@ -242,6 +242,12 @@ esac
 good "$aurelius" prepare large.txt --out s.h5
 [ ! -e s.h5.work ] || fail "stopped and started again: the work folder is left over"
 
+# What was done is not kept because nobody reads the report.
+"$aurelius" prepare large.txt --out u.h5 2>err.txt | true
+same "${PIPESTATUS[0]}" 4 "nobody reads the report"
+equal s.h5 u.h5 "nobody reads the report"
+[ ! -e u.h5.work ] || fail "nobody reads the report: the work folder is left over"
+
 # It does not wait for standard input.
 mkfifo pipe
 exec 3<>pipe
