@@ -24,6 +24,7 @@ struct aur_stream {
 	z_stream inflater;       /* gzip */
 	ZSTD_DCtx *decompressor; /* zstd */
 	int within;              /* a member or frame has been begun and not ended */
+	int members;             /* gzip: one has ended */
 	int ended;
 };
 
@@ -148,11 +149,22 @@ static aur_status refill(struct aur_stream *stream)
 	return AUR_OK;
 }
 
+/* A tape or a disk's blocks leave zeros behind the last member, which gzip passes over too. */
+static void pass_padding(struct aur_stream *stream)
+{
+	while (stream->members && stream->at < stream->end && stream->input[stream->at] == 0)
+		stream->at++;
+}
+
 /* One step: from what is left of the input to at most `room` bytes. A file may be several members, one after another.
  */
 static aur_status step_gzip(struct aur_stream *stream, unsigned char *out, size_t room, size_t *made)
 {
 	z_stream *inflater = &stream->inflater;
+	if (!stream->within)
+		pass_padding(stream);
+	if (!stream->within && stream->at == stream->end)
+		return AUR_OK;
 	if (!stream->within && inflateReset(inflater) != Z_OK)
 		return aur_fail(AUR_INTERNAL, "%s: cannot unpack: zlib's state", stream->path);
 	stream->within = 1;
@@ -163,9 +175,10 @@ static aur_status step_gzip(struct aur_stream *stream, unsigned char *out, size_
 	const int result = inflate(inflater, Z_NO_FLUSH);
 	stream->at = stream->end - inflater->avail_in;
 	*made = room - inflater->avail_out;
-	if (result == Z_STREAM_END)
+	if (result == Z_STREAM_END) {
 		stream->within = 0;
-	else if (result == Z_MEM_ERROR)
+		stream->members = 1;
+	} else if (result == Z_MEM_ERROR)
 		return aur_fail(AUR_MEMORY, "%s: no memory to unpack it", stream->path);
 	else if (result != Z_OK && result != Z_BUF_ERROR)
 		return damaged(stream, inflater->msg ? inflater->msg : "not gzip");

@@ -2,9 +2,11 @@
 
 #include "io/file.h"
 #include "io/foreign.h"
+#include "train/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,14 +117,19 @@ static aur_status add_argument(const char *argument, struct aur_paths *paths)
 	return status;
 }
 
-/* NAME.bin and NAME.idx together, as a glob gives them, are one source. */
+/* NAME.bin and NAME.idx together, as a glob gives them with others between, are one source. */
 static int is_second_of_pair(const struct aur_corpus *sources, const char *path)
 {
 	const size_t bytes = strlen(path);
-	if (sources->count == 0 || !ends_in(path, bytes, ".idx"))
+	const char *other = ends_in(path, bytes, ".idx") ? ".bin" : ".idx";
+	if (!ends_in(path, bytes, ".idx") && !ends_in(path, bytes, ".bin"))
 		return 0;
-	const char *last = sources->all[sources->count - 1].path;
-	return strlen(last) == bytes && ends_in(last, bytes, ".bin") && memcmp(last, path, bytes - 4) == 0;
+	for (int64_t i = 0; i < sources->count; i++) {
+		const char *first = sources->all[i].path;
+		if (strncmp(first, path, bytes - 4) == 0 && strcmp(first + bytes - 4, other) == 0)
+			return 1;
+	}
+	return 0;
 }
 
 static aur_status add_paths(
@@ -215,25 +222,41 @@ aur_status aur_corpus_check_apart(const struct aur_corpus *sources, const char *
 
 /* ---- standard input ---- */
 
+/* A read is begun anew after a signal, which so would wait for a slow writer: a poll is not. */
+static aur_status read_input(char *block, size_t bytes, ssize_t *got)
+{
+	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+	while (!aur_signals_pending(NULL)) {
+		*got = poll(&input, 1, -1) > 0 ? read(STDIN_FILENO, block, bytes) : -1;
+		if (*got >= 0)
+			return AUR_OK;
+		if (errno != EINTR)
+			return aur_fail(AUR_INPUT, AUR_STANDARD_INPUT ": cannot read: %s", strerror(errno));
+	}
+	return AUR_STOPPED;
+}
+
+static aur_status write_block(int to, const char *path, const char *block, ssize_t bytes)
+{
+	while (bytes > 0) {
+		const ssize_t written = write(to, block, (size_t)bytes);
+		if (written < 0 && errno != EINTR)
+			return aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(errno));
+		block += written > 0 ? written : 0;
+		bytes -= written > 0 ? written : 0;
+	}
+	return AUR_OK;
+}
+
 static aur_status copy_input(int to, const char *path)
 {
 	enum { BLOCK = 1 << 20 };
 	char *block = malloc(BLOCK);
 	aur_status status = block ? AUR_OK : aur_fail(AUR_MEMORY, "no memory to read " AUR_STANDARD_INPUT);
-	while (status == AUR_OK) {
-		const ssize_t got = read(STDIN_FILENO, block, BLOCK);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			status = aur_fail(AUR_INPUT, AUR_STANDARD_INPUT ": cannot read: %s", strerror(errno));
-		if (got <= 0)
-			break;
-		for (ssize_t at = 0; at < got && status == AUR_OK;) {
-			const ssize_t written = write(to, block + at, (size_t)(got - at));
-			if (written < 0 && errno != EINTR)
-				status = aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(errno));
-			at += written > 0 ? written : 0;
-		}
+	for (ssize_t got = 1; status == AUR_OK && got > 0;) {
+		status = read_input(block, BLOCK, &got);
+		if (status == AUR_OK)
+			status = write_block(to, path, block, got);
 	}
 	free(block);
 	return status;

@@ -55,7 +55,8 @@ const char *aur_corpus_file_name(const struct aur_corpus *corpus, int64_t source
 /* AUR_USAGE when `path` names one of the files: writing it would destroy it. */
 aur_status aur_corpus_check_apart(const struct aur_corpus *corpus, const char *path);
 
-/* Writes standard input to `path`, replacing it. AUR_INPUT when there is none; AUR_IO. */
+/* Writes standard input to `path`, replacing it. AUR_INPUT when there is none; AUR_STOPPED after a signal;
+ * AUR_IO. */
 aur_status aur_corpus_spool(const char *path);
 
 #endif

@@ -67,7 +67,17 @@ static aur_status watch(struct aur_pass *pass)
 	if (pass->status != AUR_OK)
 		status = aur_fail(pass->status, "%s", pass->message);
 	AUR_TRY(aur_comm_agree(pass->world, status));
-	return stopped && aur_signals_pending(NULL) ? AUR_STOPPED : AUR_OK;
+	/* No rank has failed, so one has a signal: it need not be this one. */
+	return stopped ? AUR_STOPPED : AUR_OK;
+}
+
+/* Where ranks cannot exchange any more the threads may still be at work with what is freed next. */
+static void wait_for_threads(struct aur_pass *pass)
+{
+	int done = pass->units == NULL;
+	pass->stop = 1;
+	while (!done && aur_crew_wait(pass->crew, 1, &done) == AUR_OK)
+		;
 }
 
 aur_status aur_pass_run(struct aur_pass *pass)
@@ -84,6 +94,8 @@ aur_status aur_pass_run(struct aur_pass *pass)
 		if (pass->units)
 			aur_crew_begin(pass->crew, take_units, pass);
 		status = watch(pass);
+		if (status != AUR_OK)
+			wait_for_threads(pass);
 		aur_progress_end(pass->line);
 	}
 	for (int i = 0; pass->unit && i < pass->members; i++)

@@ -2,7 +2,6 @@
 
 #include "commands/commands.h"
 #include "core/threads.h"
-#include "gnuplot.h"
 #include "io/file.h"
 #include "io/vocab_file.h"
 #include "options.h"
@@ -20,7 +19,7 @@
 /* Tokens of so many bytes are kept in memory before any go to files: nothing of a small text does. */
 enum { KEPT_BYTES = 64 << 20 };
 
-/* ---- options ---- */
+/* ---- what is read ---- */
 
 /* The dataset is put in place by renaming: that would replace a device or a pipe, and fails late on a folder. */
 static aur_status check_replaceable(const char *path)
@@ -30,98 +29,6 @@ static aur_status check_replaceable(const char *path)
 		return aur_fail(AUR_IO, "%s: cannot be replaced: it is not a regular file", path);
 	return AUR_OK;
 }
-
-static int is_one_of(const char *value, const char *one, const char *other)
-{
-	return strcmp(value, one) == 0 || strcmp(value, other) == 0;
-}
-
-static aur_status check_input_options(const struct aur_prepare_request *request)
-{
-	if (!is_one_of(request->format, "text", "jsonl"))
-		return aur_fail(AUR_USAGE, "--format: '%s' is not known: text or jsonl", request->format);
-	if (!is_one_of(request->on_bad, "fail", "skip"))
-		return aur_fail(AUR_USAGE, "--on-bad: '%s' is not known: fail or skip", request->on_bad);
-	if (request->shard_tokens < 0)
-		return aur_fail(
-			AUR_USAGE, "--shard-tokens: %lld is out of range: at least 1", (long long)request->shard_tokens);
-	if (request->threads < 0 || request->threads > 1024)
-		return aur_fail(AUR_USAGE, "--threads: %lld is out of range: 0 to 1024", (long long)request->threads);
-	return AUR_OK;
-}
-
-static aur_status check_request(const struct aur_prepare_request *request)
-{
-	AUR_TRY(aur_tokenizer_choice_check(&request->tokenizer));
-	AUR_TRY(check_input_options(request));
-	if (!(request->val_fraction >= 0 && request->val_fraction < 1))
-		return aur_fail(
-			AUR_USAGE, "--val-fraction: %g is out of range: at least 0, less than 1", request->val_fraction);
-	if (request->out[0] == '\0')
-		return aur_fail(AUR_USAGE, "--out: the name is empty");
-	if (!request->report)
-		return AUR_OK;
-	if (strcmp(request->report, request->out) == 0)
-		return aur_fail(AUR_USAGE, "--report and --out name the same file: %s", request->out);
-	return aur_gnuplot_check_path(request->report);
-}
-
-static aur_status parse(int argc, char **argv, struct aur_prepare_request *request, struct aur_options *options)
-{
-	const struct aur_option table[] = {
-		{"out", AUR_OPTION_TEXT, &request->out, "FILE.h5", "the dataset to write; an older one is replaced", 1},
-		{"tokenizer", AUR_OPTION_TEXT, &request->tokenizer.options.kind, "char|word|bpe|gpt2|FILE",
-			"characters (default), words between white space, subwords made of the texts, GPT-2's, or those of a "
-			"tokenizer.json or .h5",
-			0},
-		{"vocab", AUR_OPTION_TEXT, &request->tokenizer.vocab, "DIR",
-			"GPT-2's vocab.json and merges.txt, or encoder.json and vocab.bpe", 0},
-		{"vocab-size", AUR_OPTION_INTEGER, &request->tokenizer.options.vocab_size, "N",
-			"of bpe: at most so many tokens, the 256 bytes and special ones included", 0},
-		{"special", AUR_OPTION_TEXT, &request->tokenizer.options.specials, "NAME,...",
-			"of bpe: special tokens (default <|endoftext|>, which ends a document; '' for none)", 0},
-		{"pattern", AUR_OPTION_TEXT, &request->tokenizer.options.pattern, "gpt2|gpt4",
-			"of bpe: how texts are split before pairs are merged (default gpt2)", 0},
-		{"clean", AUR_OPTION_TEXT, &request->tokenizer.options.clean, "none|basic|original",
-			"basic: byte-order mark, CR, trailing blanks, runs of blank lines (default none)", 0},
-		{"lowercase", AUR_OPTION_FLAG, &request->tokenizer.options.lowercase, NULL, "lower-case the text first", 0},
-		{"min-count", AUR_OPTION_INTEGER, &request->tokenizer.options.min_count, "N",
-			"words seen less often become the unknown token, pairs of subwords are not merged (default 1)", 0},
-		{"val-fraction", AUR_OPTION_REAL, &request->val_fraction, "X",
-			"part for validation, taken from the end (default 0.2)", 0},
-		{"shard-tokens", AUR_OPTION_INTEGER, &request->shard_tokens, "N",
-			"write shards of N tokens, FILE-00000-of-00016.h5", 0},
-		{"field", AUR_OPTION_TEXT, &request->field, "NAME", "the text's field in JSON Lines (default text)", 0},
-		{"format", AUR_OPTION_TEXT, &request->format, "text|jsonl",
-			"of standard input and of names without a known ending (default text)", 0},
-		{"on-bad", AUR_OPTION_TEXT, &request->on_bad, "fail|skip",
-			"what becomes of a document that is not UTF-8 or not JSON (default fail)", 0},
-		{"threads", AUR_OPTION_INTEGER, &request->threads, "N", "of each rank (default: its share of the cores)", 0},
-		{"anew", AUR_OPTION_FLAG, &request->anew, NULL, "discard unfinished work of another command", 0},
-		{"compress", AUR_OPTION_FLAG, &request->compress, NULL, "store the tokens compressed", 0},
-		{"report", AUR_OPTION_TEXT, &request->report, "FILE.svg", "draw vocabulary sizes by tokenizer (gnuplot)", 0},
-	};
-	*options = (struct aur_options){
-		.usage = "prepare TEXT... --out FILE.h5 [options]",
-		.about = "Turns texts into an HDF5 dataset to train on, or into shards. TEXT is a file, a folder, a glob or -, "
-				 "standard\n"
-				 "input: .txt, .jsonl, both also as .gz and .zst; or tokens of llm.c, nanoGPT (.bin) or Megatron "
-				 "(.idx, .bin).\n"
-				 "Started again after it was stopped, it goes on where it was.",
-		.options = table,
-		.n_options = (int)(sizeof table / sizeof *table),
-		.argument = "TEXT",
-		.least_arguments = 1,
-		.most_arguments = -1,
-	};
-	const aur_status status = aur_options_parse(options, argc, argv);
-	options->options = NULL; /* the table ends here */
-	AUR_TRY(status);
-	aur_tokenizer_choice_complete(&request->tokenizer);
-	return options->help ? AUR_OK : check_request(request);
-}
-
-/* ---- what is read ---- */
 
 static aur_status check_targets(const struct aur_prepare_request *request)
 {
@@ -274,61 +181,6 @@ static aur_status start_threads(struct aur_prepare *prepare)
 	return aur_crew_create(threads.threads < units ? threads.threads : (int)units, 1, &prepare->crew);
 }
 
-static aur_status refuse_bad(const struct aur_prepare *prepare, const struct aur_shards_sum *sum)
-{
-	if (sum->bad == 0 || aur_prepare_skips(prepare))
-		return AUR_OK;
-	return aur_fail(AUR_INPUT, "%s: line %lld: %s (--on-bad skip leaves such documents out)",
-		aur_corpus_file_name(&prepare->sources, sum->first_bad.source, prepare->standard_input),
-		(long long)sum->first_bad.line + 1, sum->first_bad.why);
-}
-
-static aur_status write_shards(struct aur_prepare *prepare, struct aur_shards *shards, const struct aur_shards_sum *sum)
-{
-	const int64_t size = aur_tokenizer_vocab(prepare->tokenizer)->size;
-	int64_t *counts = calloc((size_t)size, sizeof *counts);
-	aur_status status =
-		counts ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for the counts of %lld tokens", (long long)size);
-	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
-	AUR_TRY_CLEANUP(aur_shards_write(shards, counts));
-	status = prepare->world->rank == 0 ? aur_prepare_print(prepare, sum, counts) : AUR_OK;
-	status = aur_comm_agree(prepare->world, status);
-cleanup:
-	free(counts);
-	return status;
-}
-
-static aur_status assemble(struct aur_prepare *prepare)
-{
-	const struct aur_prepare_request *request = prepare->request;
-	const struct aur_shards_request wanted = {.world = prepare->world,
-		.sources = &prepare->sources,
-		.store = prepare->store,
-		.work = prepare->work,
-		.vocab = aur_tokenizer_vocab(prepare->tokenizer),
-		.end_of_text = prepare->end_of_text,
-		.out = request->out,
-		.shard_tokens = request->shard_tokens,
-		.val_fraction = request->val_fraction,
-		.compress = request->compress,
-		.line = &prepare->line};
-	struct aur_unit_record *units = NULL;
-	struct aur_shards *shards = NULL;
-	struct aur_shards_sum sum;
-	int64_t count;
-	aur_status status = aur_unit_store_collect(prepare->store, &prepare->sources, &units, &count);
-	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
-	status = aur_shards_plan(&wanted, units, count, &shards, &sum);
-	if (status == AUR_OK)
-		status = refuse_bad(prepare, &sum);
-	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, status));
-	status = write_shards(prepare, shards, &sum);
-cleanup:
-	aur_shards_destroy(&shards);
-	free(units);
-	return status;
-}
-
 static aur_status chart(struct aur_prepare *prepare)
 {
 	const struct aur_prepare_request *request = prepare->request;
@@ -375,9 +227,8 @@ static aur_status run(struct aur_prepare *prepare)
 {
 	AUR_TRY(begin(prepare));
 	AUR_TRY(encode(prepare));
-	AUR_TRY(assemble(prepare));
-	AUR_TRY(chart(prepare));
-	return aur_comm_agree(prepare->world, prepare->world->rank == 0 ? aur_work_remove(prepare->work) : AUR_OK);
+	AUR_TRY(aur_prepare_write(prepare));
+	return chart(prepare);
 }
 
 static aur_status set_up(struct aur_prepare *prepare, const struct aur_options *options, char input[AUR_WORK_PATH])
@@ -414,7 +265,7 @@ static aur_status prepare_all(
 	if (status == AUR_OK)
 		status = run(&prepare);
 	if (status == AUR_STOPPED && world->rank == 0) {
-		aur_print("stopped     %s\n", aur_work_exists(prepare.work)
+		aur_print("stopped     %s\n", prepare.work && aur_work_exists(prepare.work)
 										  ? "give the same command again to go on"
 										  : "nothing had to be kept; give the same command again");
 		aur_print_flush();
@@ -444,7 +295,7 @@ aur_status aur_command_prepare(const struct aur_command_context *context, int ar
 		.on_bad = "fail",
 		.val_fraction = 0.2};
 	struct aur_options options;
-	aur_status status = parse(argc, argv, &request, &options);
+	aur_status status = aur_prepare_parse(argc, argv, &request, &options);
 	if (context->world)
 		status = aur_comm_agree(context->world, status);
 	if (status == AUR_OK && !options.help)

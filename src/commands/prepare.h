@@ -17,6 +17,12 @@ struct aur_prepare_request {
 	int64_t shard_tokens, threads;
 };
 
+struct aur_options;
+
+/* Reads the command line into a request that holds the defaults, and checks what can be checked without a look at any
+ * file. AUR_USAGE. */
+aur_status aur_prepare_parse(int argc, char **argv, struct aur_prepare_request *request, struct aur_options *options);
+
 struct aur_prepare {
 	const struct aur_prepare_request *request; /* borrowed */
 	struct aur_comm *world;                    /* borrowed */
@@ -57,5 +63,8 @@ aur_status aur_prepare_train(
 
 /* Collective. Every unit's tokens into the store. */
 aur_status aur_prepare_encode(struct aur_prepare *prepare);
+
+/* Collective. The dataset or its shards from the store, whose folder goes then; and the report. */
+aur_status aur_prepare_write(struct aur_prepare *prepare);
 
 #endif

@@ -25,11 +25,12 @@ static aur_status not_json(struct aur_text line, const json_error_t *error, char
 	return AUR_INPUT;
 }
 
+/* Numbers are not looked at: as reals, whole ones of any size are taken, which JSON allows. */
 aur_status aur_jsonl_text(
 	struct aur_text line, const char *field, void **document, struct aur_text *text, char why[128])
 {
 	json_error_t error;
-	json_t *root = json_loadb(line.bytes, line.size, JSON_ALLOW_NUL, &error);
+	json_t *root = json_loadb(line.bytes, line.size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
 	*document = NULL;
 	if (!root)
 		return not_json(line, &error, why);

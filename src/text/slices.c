@@ -23,6 +23,7 @@ void aur_slices_begin(struct aur_slices *slices, const struct aur_vocab *vocab, 
 	slices->lowercase = vocab->lowercase;
 	slices->vocab = vocab;
 	slices->subwords = strcmp(vocab->kind, "bpe") == 0 ? cut_subwords(vocab) : 0;
+	slices->gpt4 = slices->subwords && strcmp(vocab->pattern, "gpt4") == 0;
 	slices->anywhere = !words && !vocab->lowercase && !slices->subwords;
 	slices->spaces_only = words && strcmp(vocab->clean, "original") == 0;
 	slices->cleaning = (struct aur_cleaning){0};
@@ -49,13 +50,45 @@ static int is_spanned(const struct aur_slices *slices, const char *at)
 	return 0;
 }
 
-/* Both patterns end a piece between a letter or digit and white space, whatever stands around them: no piece has white
- * space behind another character, but for line ends behind punctuation. */
+/* One character that is no white space. What is not UTF-8 clings to what stands before it, and is none. */
+static int is_ink(const char *bytes, size_t size)
+{
+	return aur_utf8_check(bytes, size) < 0 && !aur_unicode_is_space(aur_utf8_next(&bytes));
+}
+
+static int ink_ends(const struct aur_slices *slices, const char *at)
+{
+	const char *last = at - 1;
+	while (last > slices->rest.bytes && at - last < 4 && ((unsigned char)*last & 0xc0) == 0x80)
+		last--;
+	return is_ink(last, (size_t)(at - last));
+}
+
+static int ink_begins(const struct aur_slices *slices, const char *at)
+{
+	const char *next = at + 1, *end = slices->rest.bytes + slices->rest.size;
+	while (next < end && next - at < 4 && ((unsigned char)*next & 0xc0) == 0x80)
+		next++;
+	return is_ink(at, (size_t)(next - at));
+}
+
+static int is_word(char last)
+{
+	return (last >= 'a' && last <= 'z') || (last >= 'A' && last <= 'Z') || (last >= '0' && last <= '9');
+}
+
+/* GPT-2's pattern begins a piece with all white space behind other characters. GPT-4's leaves line ends to what is no
+ * letter or digit before them, but lets no line end begin a piece with characters behind it; blanks between the two may
+ * go by cleaning. */
 static int may_cut_subwords(const struct aur_slices *slices, const char *at)
 {
-	const char last = at[-1];
-	const int word = (last >= 'a' && last <= 'z') || (last >= 'A' && last <= 'Z') || (last >= '0' && last <= '9');
-	return slices->subwords == 1 && word && (*at == ' ' || *at == '\n') && !is_spanned(slices, at);
+	const int blank = *at == ' ' || *at == '\n';
+	int place = blank && (is_word(at[-1]) || ink_ends(slices, at));
+	if (slices->gpt4 && blank)
+		place = is_word(at[-1]) || (*at == ' ' && !slices->basic && ink_ends(slices, at));
+	if (slices->gpt4 && !slices->basic && at[-1] == '\n')
+		place = ink_begins(slices, at);
+	return slices->subwords == 1 && place && !is_spanned(slices, at);
 }
 
 /* Blanks before the cut might have to go, and a carriage return may be half a line end. The lower case of a letter

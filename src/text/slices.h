@@ -8,8 +8,8 @@
 /* A text as a tokenizer sees it (cleaned and, where the vocabulary says so, in lower case), a slice at a time: memory
  * does not grow with the text. A slice ends where what follows does not depend on what went before, so that slices are
  * tokenized one by one as the whole text would be: characters between code points, words before white space, subwords
- * between an ASCII letter or digit and a space or line end. A regular expression of unknown meaning may look anywhere:
- * its texts are one slice. */
+ * where the pattern ends a piece whatever stands around: between other characters and white space. A regular expression
+ * of unknown meaning may look anywhere: its texts are one slice. */
 
 struct aur_slices {
 	const struct aur_vocab *vocab;
@@ -18,6 +18,7 @@ struct aur_slices {
 	int anywhere;    /* 1: between any code points, else before a space */
 	int spaces_only; /* 1: a line end is no place to cut */
 	int subwords;    /* 1: as above; 2: nowhere */
+	int gpt4;        /* subwords of GPT-4's pattern, else GPT-2's */
 	struct aur_cleaning cleaning;
 	char *cleaned, *lower; /* owned */
 	size_t cleaned_room, lower_room;

@@ -69,6 +69,66 @@ wrong 3 "odd number of bytes" "$aurelius" prepare tokens.bin --tokenizer text.h5
 printf 'MMIDIDX\0\0\2' >tokens.idx
 wrong 3 "tokens.idx: damaged: shorter than the header" "$aurelius" prepare tokens.bin --tokenizer text.h5 --out none.h5
 
+# ---- documents end with the end of text, and so they come from token files ----
+
+# le BYTES NUMBER...: little-endian.
+le() {
+	local bytes=$1 number i
+	shift
+	for number in "$@"; do
+		for ((i = 0; i < bytes; i++)); do printf "\\x$(printf %02x $((number >> 8 * i & 255)))"; done
+	done
+}
+
+# stored FILE NAME NUMBERS WHAT
+stored() {
+	h5dump -d "$2" -y -o numbers.txt "$1" >/dev/null
+	same "$(tr -d ' \n' <numbers.txt)" "$3" "$4: $2"
+}
+
+mkdir gpt2 files
+printf '{"a":0,"b":1,"\304\240":2,"ab":3,"\304\240ab":4,"<|endoftext|>":5}' >gpt2/vocab.json
+printf '#version: 0.2\na b\n\304\240 ab\n' >gpt2/merges.txt
+gpt2="--tokenizer gpt2 --vocab gpt2 --val-fraction 0"
+printf '{"text": "ab"}\n{"text": "b ab"}\n{"text": ""}\n{"text": "a"}\n' >files/a.jsonl
+good "$aurelius" prepare files/a.jsonl $gpt2 --out ended.h5
+holds "$out" "documents   3" "GPT-2's end of text"
+stored ended.h5 /train/tokens 3,5,1,4,5,0,5 "GPT-2's end of text"
+stored ended.h5 /train/documents 0,2,5 "GPT-2's end of text"
+printf 'ab' >files/1.txt
+printf 'b ab' >files/2.txt
+printf 'a' >files/3.txt
+good "$aurelius" prepare 'files/*.txt' $gpt2 --out other.h5 && equal ended.h5 other.h5 "a text a document"
+
+le 2 3 5 1 4 5 0 5 >files/n.bin
+good "$aurelius" prepare files/n.bin $gpt2 --out other.h5 && equal ended.h5 other.h5 "nanoGPT's file"
+le 2 3 1 4 0 >files/m.bin
+{
+	printf 'MMIDIDX\0\0'
+	le 8 1
+	le 1 8
+	le 8 3 4
+	le 4 1 2 1
+	le 8 0 2 6
+	le 8 0 1 2 3
+} >files/m.idx
+le 2 3 1 4 0 >files/m.and.bin
+cp files/m.idx files/m.and.idx
+good "$aurelius" prepare files/m.bin $gpt2 --out other.h5 && equal ended.h5 other.h5 "Megatron's files"
+good "$aurelius" prepare files/m.idx files/m.bin $gpt2 --out other.h5 && equal ended.h5 other.h5 "both of Megatron's files"
+good "$aurelius" prepare 'files/m*' $gpt2 --out other.h5
+holds "$out" "numbers     2 files of 8 tokens" "two pairs of Megatron's files"
+{
+	le 4 20240520 1 7
+	head -c 1012 /dev/zero
+	le 2 5 3 5 1 4 5 0
+} >files/l.bin
+good "$aurelius" prepare files/l.bin $gpt2 --out other.h5
+stored other.h5 /train/tokens 5,3,5,1,4,5,0 "llm.c's file"
+stored other.h5 /train/documents 0,2,5 "llm.c's file"
+printf 'x' >>files/l.bin
+wrong 3 "its header tells of 7 tokens" "$aurelius" prepare files/l.bin $gpt2 --out none.h5
+
 # ---- bad documents ----
 
 {
@@ -110,6 +170,8 @@ count=$(ls shards/*.h5 | wc -l)
 present "shards/s-00000-of-0000$count.h5" "shards/s-0000$((count - 1))-of-0000$count.h5"
 good "$aurelius" prepare part.txt --shard-tokens 50000 --out shards/s.h5
 [ "$(ls shards/*.h5 | wc -l)" -lt "$count" ] || fail "shards of an older number are left: $(ls shards)"
+good "$aurelius" prepare part.txt --shard-tokens 9223372036854775807 --out most.h5
+equal text.h5 most-00000-of-00001.h5 "shards larger than the text"
 make_config >tiny.yaml
 good "$aurelius" train --config tiny.yaml --run run --data 'shards/*.h5'
 
@@ -179,6 +241,44 @@ case $code in
 esac
 good "$aurelius" prepare large.txt --out s.h5
 [ ! -e s.h5.work ] || fail "stopped and started again: the work folder is left over"
+
+# What was done is not kept because nobody reads the report.
+"$aurelius" prepare large.txt --out u.h5 2>err.txt | true
+same "${PIPESTATUS[0]}" 4 "nobody reads the report"
+equal s.h5 u.h5 "nobody reads the report"
+[ ! -e u.h5.work ] || fail "nobody reads the report: the work folder is left over"
+
+# It does not wait for standard input.
+mkfifo pipe
+exec 3<>pipe
+timeout -k 1 "$limit_s" "$aurelius" prepare - --out none.h5 <pipe >stopped.txt 2>&1 &
+until [ -e none.h5.input ]; do sleep 0.05; done
+started=$SECONDS
+kill -TERM $!
+wait $!
+same $? 75 "stopped while it waits for standard input"
+exec 3>&-
+[ $((SECONDS - started)) -lt "$limit_s" ] || fail "a signal waits for standard input"
+[ ! -e none.h5.input ] || fail "standard input's copy is left over after a signal"
+
+# One that a single rank gets stops them all.
+if [ "$ranks" -eq 1 ]; then
+	setsid timeout -k 1 60 mpirun -np 2 "$aurelius" prepare large.txt --out r.h5 >stopped.txt 2>&1 &
+	for i in $(seq 200); do
+		ls r.h5.work 2>/dev/null | grep -q '^unit-.*[0-9]$' && break
+		sleep 0.02
+	done
+	kill -TERM "$(pgrep -s $! -f "^$aurelius" | tail -n 1)" 2>/dev/null
+	wait $!
+	code=$?
+	checks=$((checks + 1))
+	case $code in
+	0) ;; # it was quicker than the signal
+	75) holds "$(cat stopped.txt)" "give the same command again" "one rank stopped by a signal" ;;
+	*) fail "one rank stopped by a signal: exit code $code: $(cat stopped.txt)" ;;
+	esac
+	good mpirun -np 2 "$aurelius" prepare large.txt --out r.h5 && equal s.h5 r.h5 "one rank stopped by a signal"
+fi
 
 # ---- a full disk ----
 

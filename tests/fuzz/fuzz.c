@@ -28,11 +28,18 @@ static int64_t round_now;
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 void __asan_init(void) __attribute__((weak));
 const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
 
 /* AddressSanitizer reserves terabytes, which RLIMIT_AS would refuse: it has a limit of its own (FUZZ_MEMORY_MB). */
 const char *__asan_default_options(void)
 {
 	return "max_allocation_size_mb=512:allocator_may_return_null=1:detect_leaks=1";
+}
+
+/* gcc links UndefinedBehaviorSanitizer as a library of its own, which knows nothing of the callback of the other. */
+const char *__ubsan_default_options(void)
+{
+	return "abort_on_error=1:print_stacktrace=1";
 }
 
 /* ---- failures ---- */
@@ -71,6 +78,7 @@ static void watch_for_death(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
 	signal(SIGPROF, died);
+	signal(SIGABRT, died);
 	if (__sanitizer_set_death_callback) {
 		__sanitizer_set_death_callback(keep_input);
 		return;

@@ -12,9 +12,10 @@
 #include <cmocka.h>
 
 /* Texts of what decides about cuts: blanks, line ends of all kinds, letters whose lower case looks at its neighbours,
- * marks, digits, and words. */
+ * marks, digits, punctuation, and words. */
 static const char *const bits[] = {" ", "  ", "\t", "\n", "\n\n\n", "\r\n", "\r", "a", "Word", "ΣΑΣ", "İ", "é",
-	"\xe4\xb8\xad", "\xe2\x80\x83", "\x1c", "7", "don't", "\xef\xbb\xbf", "Σ", "x̄"};
+	"\xe4\xb8\xad", "\xe2\x80\x83", "\x1c", "7", "don't", "\xef\xbb\xbf", "Σ", "x̄", "!", "。", "'", "\xc2\x85",
+	"\xe3\x80\x80", "я"};
 
 static uint32_t draw(uint32_t *state, uint32_t below)
 {
@@ -89,6 +90,8 @@ static const struct aur_tokenizer_options kinds[] = {
 	{.kind = "bpe", .clean = "none", .vocab_size = 300, .specials = "<|endoftext|>"},
 	{.kind = "bpe", .clean = "basic", .vocab_size = 280, .min_count = 2, .pattern = "gpt4"},
 	{.kind = "bpe", .clean = "none", .lowercase = 1, .vocab_size = 400},
+	{.kind = "bpe", .clean = "none", .vocab_size = 400, .pattern = "gpt4"},
+	{.kind = "bpe", .clean = "basic", .vocab_size = 400},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds, ROUNDS = 400 };
@@ -182,6 +185,7 @@ static void texts_of_lines_are_unescaped(void **context)
 	assert_line("{\"text\": \"a\\n\\\"b\\\" \\u00e9\\ud83d\\ude00\"}", "text", "a\n\"b\" é😀", strlen("a\n\"b\" é😀"));
 	assert_line("{\"id\": 7, \"body\": \"x\", \"text\": 5}\r", "body", "x", 1);
 	assert_line("{\"text\": \"\"}", "text", "", 0);
+	assert_line("{\"id\": 18446744073709551616, \"text\": \"x\"}", "text", "x", 1);
 	assert_line("{\"text\": \"a\\u0000b\"}", "text", "a\0b", 3);
 }
 

@@ -90,6 +90,29 @@ static void members_follow_each_other(void **state)
 	free(bytes);
 }
 
+static void append(const char *path, const void *bytes, size_t size)
+{
+	FILE *file = fopen(path, "ab");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, size, file), size);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void zeros_behind_the_last_member_are_passed_over(void **state)
+{
+	static const char zeros[300 << 10];
+	const char *path = in_folder(state, "a.gz");
+	unsigned char *bytes = make_bytes(SIZE);
+	write_gzip(path, bytes, SIZE, "wb");
+	append(path, zeros, sizeof zeros);
+	assert_ok(read_all(path, 4096, bytes, SIZE));
+	append(path, "x", 1);
+	assert_int_equal(read_all(path, 4096, bytes, SIZE), AUR_INPUT);
+	assert_ok(aur_file_write_atomic(path, zeros, 100));
+	assert_int_equal(read_all(path, 4096, bytes, SIZE), AUR_INPUT);
+	free(bytes);
+}
+
 static void cut_files_are_refused_wherever_they_are_cut(void **state)
 {
 	static const char *const names[] = {"a.gz", "a.zst"};
@@ -169,6 +192,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(compressed_files_read_as_what_was_packed),
 		TEST(members_follow_each_other),
+		TEST(zeros_behind_the_last_member_are_passed_over),
 		TEST(cut_files_are_refused_wherever_they_are_cut),
 		TEST(damaged_files_are_refused),
 		TEST(compression_is_told_by_name_and_by_content),
