@@ -2,6 +2,7 @@
 #define AUR_IO_FILE_POSIX_H
 
 #include "core/status.h"
+#include "io/file.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -10,9 +11,6 @@
 
 /* "PATH.partial" as a new string, which the caller frees. AUR_MEMORY. */
 aur_status aur_partial_name(const char *path, char **partial);
-
-/* Writes all bytes; a short write goes on. `path` names the file in messages. AUR_IO. */
-aur_status aur_fd_write(int fd, const char *path, const void *data, size_t bytes);
 
 /* Reads up to `bytes` at `offset`; *got is less only at the file's end. AUR_IO. */
 aur_status aur_fd_read_at(int fd, const char *path, void *data, size_t bytes, int64_t offset, size_t *got);

@@ -93,21 +93,6 @@ static aur_status name_file(const struct aur_unit_store *store, int64_t source, 
 	return aur_work_path(store->work, name, path);
 }
 
-static aur_status write_whole(int fd, const char *path, const void *data, size_t bytes)
-{
-	const char *next = data;
-	while (bytes > 0) {
-		const ssize_t written = write(fd, next, bytes);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(written < 0 ? errno : ENOSPC));
-		next += written;
-		bytes -= (size_t)written;
-	}
-	return AUR_OK;
-}
-
 static aur_status write_parts(
 	const struct aur_unit_store *store, int fd, const char *path, const struct aur_unit_result *result)
 {
@@ -119,9 +104,9 @@ static aur_status write_parts(
 	memcpy(&head.record, &result->record, sizeof head.record);
 	head.checksum = checksum_of(store, result);
 	head.own = own_checksum(&head);
-	AUR_TRY(write_whole(fd, path, &head, sizeof head));
-	AUR_TRY(write_whole(fd, path, result->tokens, token_size(store, &result->record)));
-	return write_whole(fd, path, result->documents, document_size(&result->record));
+	AUR_TRY(aur_fd_write(fd, path, &head, sizeof head));
+	AUR_TRY(aur_fd_write(fd, path, result->tokens, token_size(store, &result->record)));
+	return aur_fd_write(fd, path, result->documents, document_size(&result->record));
 }
 
 /* Nothing waits for the disk: what a crash of the machine leaves of a file is told by its checksum. */

@@ -259,14 +259,9 @@ static aur_status sum_windows(struct aur_dataset *dataset, enum aur_split split,
 	return AUR_OK;
 }
 
-aur_status aur_dataset_window(struct aur_dataset *dataset, enum aur_split split, int64_t positions, int64_t index,
-	int32_t *tokens, int32_t *targets)
+int64_t aur_dataset_file_of(const int64_t *sums, int64_t first, int64_t files, int64_t index)
 {
-	AUR_TRY(sum_windows(dataset, split, positions));
-	const int64_t *sums = dataset->windows[split].sums;
-	int64_t low = 0, high = aur_dataset_files(dataset, split);
-	if (index >= sums[high])
-		return aur_fail(AUR_SHAPE, "dataset: a window past the end was asked for");
+	int64_t low = first, high = first + files;
 	while (high - low > 1) {
 		const int64_t middle = low + (high - low) / 2;
 		if (sums[middle] <= index)
@@ -274,7 +269,19 @@ aur_status aur_dataset_window(struct aur_dataset *dataset, enum aur_split split,
 		else
 			high = middle;
 	}
-	return aur_dataset_read(dataset, split, low, (index - sums[low]) * positions, positions, tokens, targets);
+	return low;
+}
+
+aur_status aur_dataset_window(struct aur_dataset *dataset, enum aur_split split, int64_t positions, int64_t index,
+	int32_t *tokens, int32_t *targets)
+{
+	AUR_TRY(sum_windows(dataset, split, positions));
+	const int64_t *sums = dataset->windows[split].sums;
+	const int64_t files = aur_dataset_files(dataset, split);
+	if (index >= sums[files])
+		return aur_fail(AUR_SHAPE, "dataset: a window past the end was asked for");
+	const int64_t file = aur_dataset_file_of(sums, 0, files, index);
+	return aur_dataset_read(dataset, split, file, (index - sums[file]) * positions, positions, tokens, targets);
 }
 
 static aur_status read_tokens(

@@ -171,17 +171,10 @@ static int64_t below(uint64_t seed, uint32_t site, uint64_t sample, int64_t n)
 static int64_t find_file(
 	const struct aur_order_source *source, const int64_t *sums, int64_t index, int64_t *index_in_file)
 {
-	int64_t low = source->first_file, high = source->first_file + source->files;
-	index += sums[low];
-	while (high - low > 1) {
-		const int64_t middle = low + (high - low) / 2;
-		if (sums[middle] <= index)
-			low = middle;
-		else
-			high = middle;
-	}
-	*index_in_file = index - sums[low];
-	return low;
+	index += sums[source->first_file];
+	const int64_t file = aur_dataset_file_of(sums, source->first_file, source->files, index);
+	*index_in_file = index - sums[file];
+	return file;
 }
 
 /* The offset at which a file's windows begin in this epoch. */

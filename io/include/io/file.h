@@ -46,12 +46,15 @@ struct aur_paths {
 aur_status aur_paths_add(struct aur_paths *paths, const char *path);
 void aur_paths_clear(struct aur_paths *paths);
 
+/* Writes all bytes to an open file; a short write goes on. `path` names it in messages. AUR_IO. */
+aur_status aur_fd_write(int fd, const char *path, const void *data, size_t bytes);
+
 /* Files in a folder (recursive when asked) whose name ends in `suffix` (NULL: any), sorted by bytes; hidden ones left
  * out. AUR_INPUT when it cannot be read. */
 aur_status aur_folder_list(const char *folder, const char *suffix, int recursive, struct aur_paths *paths);
 
-/* Adds a file, or those that a glob "b/x-?.h5" matches, sorted; a file whose name has a star in it is that file. AUR_INPUT
- * when a glob matches nothing. */
+/* Adds a file, or those that a glob "b/x-?.h5" matches, sorted; a file whose name has a star in it is that file.
+ * AUR_INPUT when a glob matches nothing. */
 aur_status aur_paths_expand(const char *pattern, struct aur_paths *paths);
 
 #endif

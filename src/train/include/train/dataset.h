@@ -62,4 +62,8 @@ int64_t aur_dataset_file_tokens(const struct aur_dataset *dataset, enum aur_spli
 aur_status aur_dataset_read(struct aur_dataset *dataset, enum aur_split split, int64_t file, int64_t begin,
 	int64_t positions, int32_t *tokens, int32_t *targets);
 
+/* Of the files [first, first + files), that with entry `index` of all files, where sums[f] entries lie before file f
+ * and sums[first] <= index < sums[first + files]. */
+int64_t aur_dataset_file_of(const int64_t *sums, int64_t first, int64_t files, int64_t index);
+
 #endif
