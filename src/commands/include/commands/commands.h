@@ -14,8 +14,8 @@ struct aur_command_context {
 };
 
 /* A command: argv[0] is its name, the rest its options. Prints its results to standard output and returns why it could
- * not; --help prints the usage and is AUR_OK. prepare, train and sweep are collective; the others run on rank 0 alone and
- * are done at once on the other ranks. */
+ * not; --help prints the usage and is AUR_OK. prepare, train and sweep are collective; the others run on rank 0 alone
+ * and are done at once on the other ranks. */
 typedef aur_status (*aur_command)(const struct aur_command_context *context, int argc, char **argv);
 
 aur_status aur_command_prepare(const struct aur_command_context *context, int argc, char **argv);
