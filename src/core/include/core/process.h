@@ -14,8 +14,8 @@ int64_t aur_process_peak(void);
  * swapping. 0 where the system does not say. */
 void aur_machine_memory(int64_t *all, int64_t *available);
 
-/* The most that this process can ever hold as one of `sharers` alike on this machine: its part of memory and swap, or of
- * what their container grants, unless its own limit (ulimit -v) is less. 0 where the system does not say. */
+/* The most that this process can ever hold as one of `sharers` alike on this machine: its part of memory and swap, or
+ * of what their container grants, unless its own limit (ulimit -v) is less. 0 where the system does not say. */
 int64_t aur_process_room(int sharers);
 
 #endif
