@@ -65,9 +65,23 @@ static aur_status check_there(const char *pattern, const char *seen, const struc
 	return status;
 }
 
+static int same_stem(const char *a, const struct shard_name *of_a, const char *b, const struct shard_name *of_b)
+{
+	return of_a->stem_bytes == of_b->stem_bytes && memcmp(a, b, of_a->stem_bytes) == 0;
+}
+
 static int same_set(const char *a, const struct shard_name *of_a, const char *b, const struct shard_name *of_b)
 {
-	return of_a->of == of_b->of && of_a->stem_bytes == of_b->stem_bytes && memcmp(a, b, of_a->stem_bytes) == 0;
+	return of_a->of == of_b->of && same_stem(a, of_a, b, of_b);
+}
+
+/* A corpus cut twice would be seen twice. */
+static aur_status refuse_two_cuts(const char *a, const struct shard_name *of_a, const char *b)
+{
+	return aur_fail(AUR_INPUT,
+		"%s: is one of %lld files of a corpus, and %s of the same cut into another number (remove one set, or name the "
+		"other)",
+		a, (long long)of_a->of, b);
 }
 
 /* Paths are sorted: the shards of a corpus stand together, and a gap shows between two of them. */
@@ -81,9 +95,11 @@ aur_status aur_tokens_check_shards(const char *pattern, const struct aur_paths *
 		const char *path = paths->items[i];
 		if (!parse(path, &here))
 			continue;
-		const int has_next = i + 1 < paths->count && parse(paths->items[i + 1], &next) &&
-							 same_set(path, &here, paths->items[i + 1], &next);
-		const int64_t end = has_next ? next.number : here.of;
+		const int beside = i + 1 < paths->count && parse(paths->items[i + 1], &next) &&
+						   same_stem(path, &here, paths->items[i + 1], &next);
+		if (beside && next.of != here.of)
+			return refuse_two_cuts(path, &here, paths->items[i + 1]);
+		const int64_t end = beside ? next.number : here.of;
 		struct shard_name before;
 		const int first =
 			i == 0 || !parse(paths->items[i - 1], &before) || !same_set(path, &here, paths->items[i - 1], &before);

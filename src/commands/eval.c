@@ -81,6 +81,15 @@ static aur_status check_vocabulary(const struct session *session, const char *da
 		data, theirs->kind, theirs->size, session->loaded.file.path, ours->kind, ours->size);
 }
 
+/* Where a split's tokens are. */
+static const char *files_of(const struct session *session, const struct request *request, enum aur_split split)
+{
+	const struct aur_config *config = &session->loaded.file.config;
+	if (request->data)
+		return request->data;
+	return split == AUR_VAL && config->data.val[0] ? config->data.val : config->data.train;
+}
+
 static aur_status check_split(const struct session *session, const char *data, enum aur_split split)
 {
 	if (split == AUR_TRAIN && aur_dataset_is_synthetic(session->dataset))
@@ -95,16 +104,15 @@ static aur_status check_split(const struct session *session, const char *data, e
 
 static aur_status open_data(struct session *session, const struct request *request)
 {
-	const char *data = request->data ? request->data : session->loaded.file.config.data.train;
 	if (request->data)
 		AUR_TRY(
 			aur_dataset_open(request->data, "", (uint64_t)session->loaded.file.config.train.seed, &session->dataset));
 	else
 		AUR_TRY(open_stored_data(session));
-	AUR_TRY(check_vocabulary(session, data));
+	AUR_TRY(check_vocabulary(session, files_of(session, request, AUR_TRAIN)));
 	for (int split = AUR_TRAIN; split <= AUR_VAL; split++)
 		if (wants(session, request, (enum aur_split)split))
-			AUR_TRY(check_split(session, data, (enum aur_split)split));
+			AUR_TRY(check_split(session, files_of(session, request, (enum aur_split)split), (enum aur_split)split));
 	return AUR_OK;
 }
 

@@ -85,6 +85,9 @@ good "$aurelius" inspect mixed/checkpoints/best.h5
 holds "$out" "wiki-*.h5@0.7, code,3@1.h5@0.3" "inspect of a mixture's run"
 good "$aurelius" eval mixed
 good "$aurelius" eval mixed --data 'wiki-1.h5@0.5,wiki-2.h5@0.5'
+good "$aurelius" prepare text.txt --out whole.h5 --val-fraction 0
+good "$aurelius" train --config tiny.yaml --run unjudged --train.steps=4 --data wiki-1.h5 --data.val=whole.h5
+wrong 3 "whole.h5: its validation part has 0 tokens" "$aurelius" eval unjudged --split val
 good "$aurelius" plan --config mixed.yaml --ranks 1
 wrong 2 "has no weight where others have one" "$aurelius" train --config tiny.yaml --run x --data wiki-1.h5@1,wiki-2.h5
 wrong 2 "data.val: weights mean nothing" "$aurelius" train --config mixed.yaml --run x --data.val=wiki-1.h5@1

@@ -102,6 +102,20 @@ static void a_gap_in_a_corpus_is_named(void **state)
 	aur_dataset_close(&dataset);
 }
 
+/* What is left of an older preparation would make the training see its text twice. */
+static void a_corpus_cut_twice_is_named(void **state)
+{
+	struct aur_dataset *dataset;
+	write_shards(state, 3, 0);
+	write_shards(state, 4, 0);
+	assert_int_equal(aur_dataset_open(in_folder(state, "c-*.h5"), "", 0, &dataset), AUR_INPUT);
+	assert_message_has("c-00000-of-00003.h5: is one of 3 files of a corpus");
+	assert_message_has("c-00000-of-00004.h5 of the same");
+	assert_ok(aur_dataset_open(in_folder(state, "c-*-of-00003.h5"), "", 0, &dataset));
+	assert_int_equal(aur_dataset_files(dataset, AUR_TRAIN), 3);
+	aur_dataset_close(&dataset);
+}
+
 static void a_foreign_vocabulary_is_named(void **state)
 {
 	struct aur_dataset *dataset;
@@ -235,6 +249,7 @@ int main(void)
 		IN_FOLDER(few_of_many_files_are_open),
 		IN_FOLDER(a_bad_shard_is_named_at_once),
 		IN_FOLDER(a_gap_in_a_corpus_is_named),
+		IN_FOLDER(a_corpus_cut_twice_is_named),
 		IN_FOLDER(a_foreign_vocabulary_is_named),
 		IN_FOLDER(a_shard_that_changes_while_it_is_read_is_named),
 		IN_FOLDER(damage_behind_a_closed_file_is_found),

@@ -202,14 +202,15 @@ static void keep(struct keeping *keeping, int64_t chunk)
 	keeping->inflated++;
 }
 
-/* What compression costs must be paid once an epoch; runs begin within chunks, so those at their ends come twice. */
+/* What compression costs must be paid once an epoch; runs begin within chunks, so those at their ends come twice. Every
+ * window comes once, in groups of many runs too. */
 static void a_chunk_is_inflated_about_once_an_epoch(void **state)
 {
-	enum { POSITIONS = 512, FILES = 3 };
+	enum { POSITIONS = 512, FILES = 3, MOST = 11000000 };
 	char list[600] = "";
 	struct aur_dataset *dataset;
 	struct aur_sample_order order;
-	int64_t tokens[FILES] = {9000000, 4000000, 11000000}, chunks = 0;
+	int64_t tokens[FILES] = {9000000, 4000000, MOST}, chunks = 0;
 	for (int i = 0; i < FILES; i++) {
 		const char *path = in_folder(state, (const char *[]){"a.h5", "b.h5", "c.h5"}[i]);
 		write_shard(path, (struct shard){.train = tokens[i], .compress = 1});
@@ -222,12 +223,16 @@ static void a_chunk_is_inflated_about_once_an_epoch(void **state)
 	int64_t far = 0, before = 0;
 	for (int64_t epoch = 0; epoch < 2; epoch++) {
 		struct keeping keeping = {.clock = 0};
+		static unsigned char seen[FILES][MOST / POSITIONS];
+		memset(seen, 0, sizeof seen);
 		for (int64_t i = 0; i < order.windows; i++) {
 			const struct aur_place place = aur_order_place(&order, epoch * order.windows + i);
 			const int64_t first = place.file * 1000000 + place.begin / 65536;
 			const int64_t last = place.file * 1000000 + (place.begin + POSITIONS) / 65536;
 			keep(&keeping, first);
 			keep(&keeping, last);
+			/* Windows of a file are whole windows apart. */
+			assert_int_equal(seen[place.file][place.begin / POSITIONS]++, 0);
 			far += llabs(first - before) > 1;
 			before = first;
 		}

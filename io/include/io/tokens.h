@@ -76,7 +76,8 @@ aur_status aur_tokens_open_shard(
 void aur_tokens_close(struct aur_tokens **tokens);
 
 /* Of files that a glob matched, sorted: fails where shards name-00003-of-00016.h5 that the glob would match are missing
- * beside others of their corpus. AUR_INPUT names the first. */
+ * beside others of their corpus, or lie beside shards of the same name cut into another number. AUR_INPUT names the
+ * first. */
 aur_status aur_tokens_check_shards(const char *pattern, const struct aur_paths *paths);
 
 /* Gives back the descriptor and what HDF5 holds of the file. What remains is a few hundred bytes and nine for each MiB
