@@ -1,6 +1,7 @@
 #ifndef AUR_TESTS_MODEL_HELPERS_H
 #define AUR_TESTS_MODEL_HELPERS_H
 
+#include "core/rng.h"
 #include "model/model.h"
 
 #include <setjmp.h>
@@ -60,6 +61,21 @@ static inline struct aur_model *model_of(struct aur_model_config config)
 	struct aur_model *model;
 	assert_int_equal(aur_model_create(&config, &model), AUR_OK);
 	return model;
+}
+
+/* Initial weights, each moved by a normal number times `spread`: what begins as zeros or ones is then tested too. */
+static inline void draw_weights(const struct aur_model *model, double spread, float *weights)
+{
+	const struct aur_parameters *parameters = aur_model_parameters(model);
+	aur_model_initialise(model, 11, weights);
+	for (int64_t i = 0; i < parameters->n_items; i++) {
+		const struct aur_parameter *item = &parameters->items[i];
+		for (int64_t k = 0; k < item->count; k++) {
+			double value[2];
+			aur_normal2(aur_philox(1, (uint32_t)k, (uint32_t)i, 0), value);
+			weights[item->offset + k] += (float)(spread * value[0]);
+		}
+	}
 }
 
 #endif

@@ -20,20 +20,6 @@ struct rig {
 	double loss[8];
 };
 
-static void draw_weights(const struct aur_model *model, float *weights)
-{
-	const struct aur_parameters *parameters = aur_model_parameters(model);
-	aur_model_initialise(model, 11, weights);
-	for (int64_t i = 0; i < parameters->n_items; i++) {
-		const struct aur_parameter *item = &parameters->items[i];
-		for (int64_t k = 0; k < item->count; k++) {
-			double value[2];
-			aur_normal2(aur_philox(1, (uint32_t)k, (uint32_t)i, 0), value);
-			weights[item->offset + k] += (float)(0.3 * value[0]);
-		}
-	}
-}
-
 static struct rig rig_of(struct aur_model_config config, int64_t batch, int64_t positions, int training)
 {
 	struct rig rig = {.model = model_of(config), .batch = batch, .positions = positions};
@@ -47,7 +33,7 @@ static struct rig rig_of(struct aur_model_config config, int64_t batch, int64_t 
 	rig.gradients = calloc((size_t)rig.count, sizeof(float));
 	rig.tokens = calloc(tokens, sizeof(int32_t));
 	rig.targets = calloc(tokens, sizeof(int32_t));
-	draw_weights(rig.model, rig.weights);
+	draw_weights(rig.model, 0.3, rig.weights);
 	for (size_t i = 0; i < tokens; i++) {
 		const struct aur_random4 random = aur_philox(2, (uint32_t)i, 0, 0);
 		rig.tokens[i] = (int32_t)(random.v[0] % (uint32_t)config.vocab_size);

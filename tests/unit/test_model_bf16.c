@@ -59,21 +59,6 @@ struct rig {
 	struct aur_arena plan;
 };
 
-/* Larger than initial weights, so that softmax and norms are bent, but of a trained model's size. */
-static void draw_weights(const struct aur_model *model, float *weights)
-{
-	const struct aur_parameters *parameters = aur_model_parameters(model);
-	aur_model_initialise(model, 11, weights);
-	for (int64_t i = 0; i < parameters->n_items; i++) {
-		const struct aur_parameter *item = &parameters->items[i];
-		for (int64_t k = 0; k < item->count; k++) {
-			double value[2];
-			aur_normal2(aur_philox(1, (uint32_t)k, (uint32_t)i, 0), value);
-			weights[item->offset + k] += (float)(0.1 * value[0]);
-		}
-	}
-}
-
 static struct rig rig_of(struct aur_model_config config, enum aur_dtype compute, int training)
 {
 	struct rig rig = {.model = model_of(config), .compute = compute};
@@ -85,7 +70,8 @@ static struct rig rig_of(struct aur_model_config config, enum aur_dtype compute,
 	rig.weights = calloc((size_t)rig.count, sizeof(float));
 	rig.gradients = calloc((size_t)rig.count, sizeof(float));
 	rig.compute_weights = compute == AUR_F32 ? NULL : calloc((size_t)rig.count, aur_dtype_bytes(compute));
-	draw_weights(rig.model, rig.weights);
+	/* Larger than initial weights, so that softmax and norms are bent, but of a trained model's size. */
+	draw_weights(rig.model, 0.1, rig.weights);
 	assert_int_equal(aur_precision_round(rig.backend, compute, rig.weights, rig.compute_weights, rig.count), AUR_OK);
 	for (uint32_t i = 0; i < BATCH * POSITIONS; i++) {
 		const struct aur_random4 random = aur_philox(2, i, 0, 0);

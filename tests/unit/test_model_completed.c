@@ -42,12 +42,7 @@ static struct rig rig_of(struct aur_model_config config)
 	rig.weights = calloc((size_t)rig.count, sizeof(float));
 	rig.gradients = calloc((size_t)rig.count, sizeof(float));
 	rig.seen = calloc((size_t)rig.count, sizeof(float));
-	aur_model_initialise(rig.model, 11, rig.weights);
-	for (int64_t i = 0; i < rig.count; i++) {
-		double value[2];
-		aur_normal2(aur_philox(1, (uint32_t)i, 0, 0), value);
-		rig.weights[i] += (float)(0.1 * value[0]);
-	}
+	draw_weights(rig.model, 0.1, rig.weights);
 	return rig;
 }
 

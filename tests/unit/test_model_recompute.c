@@ -66,12 +66,7 @@ static aur_status allocate_nan(struct aur_backend *backend, size_t bytes, void *
 static void draw(struct rig *rig, enum aur_dtype compute)
 {
 	const uint32_t vocabulary = (uint32_t)aur_model_config_of(rig->model)->vocab_size;
-	aur_model_initialise(rig->model, 11, rig->weights);
-	for (int64_t i = 0; i < rig->count; i++) {
-		double value[2];
-		aur_normal2(aur_philox(1, (uint32_t)i, 0, 0), value);
-		rig->weights[i] += (float)(0.1 * value[0]);
-	}
+	draw_weights(rig->model, 0.1, rig->weights);
 	assert_int_equal(
 		aur_precision_round(rig->backend, compute, rig->weights, rig->compute_weights, rig->count), AUR_OK);
 	for (uint32_t i = 0; i < BATCH * POSITIONS; i++) {
