@@ -22,6 +22,7 @@ build=(
 )
 dev=(
 	strace valgrind gcovr        # injected faults, memory errors, coverage
+	locales-all                  # a decimal comma, for the log that must not have one
 	clang libomp-dev clang-format # the second compiler, formatting
 	gcc-aarch64-linux-gnu         # compiles for arm64 (tests/arm64.sh)
 	python3                       # readers of JSON in tests
