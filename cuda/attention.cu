@@ -81,11 +81,12 @@ aur_status aur_attention_backward_tiled(aur_cuda *cuda, const aur_attention_back
 }
 
 /* cuDNN computes the shape it was compared for (attention_choice.cu), and no other: which sequences share a call does
- * not depend on ranks, so bits do not either. */
+ * not depend on ranks, so bits do not either. Scales that no model has are not for it: version 9.19 returns NaN where
+ * the scale is zero, and wrong gradients where it is negative. */
 template <class Op> static int is_for_cudnn(const aur_cuda *cuda, const Op *op)
 {
 	const struct aur_backend_limits *limits = &cuda->limits;
-	return cuda->cudnn_serves && op->out.dtype == AUR_BF16 && op->dropout.p <= 0.0f && op->batch == limits->batch &&
+	return cuda->cudnn_serves && op->out.dtype == AUR_BF16 && op->dropout.p <= 0.0f && op->scale > 0.0f && op->batch == limits->batch &&
 		   op->positions == limits->positions && op->n_head == limits->heads && aur_columns(&op->out) == limits->width;
 }
 

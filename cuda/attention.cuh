@@ -169,20 +169,6 @@ static inline dim3 aur_attention_grid(const aur_attention_call &call, int rows, 
 	return dim3(static_cast<unsigned>(call.pairs * aur_attention_blocks(call, rows)), static_cast<unsigned>(chunks));
 }
 
-/* Dynamic shared memory beyond 48 KiB has to be asked for, once for each kernel and device; a kernel of these files
- * always takes the same. */
-template <auto KERNEL> static aur_status aur_attention_allow(const aur_cuda *cuda, const char *who, size_t bytes)
-{
-	static int device = -1;
-	if (device == cuda->device)
-		return AUR_OK;
-	AUR_TRY(aur_cuda_check(cudaFuncSetAttribute(reinterpret_cast<const void *>(KERNEL),
-							   cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-		who));
-	device = cuda->device;
-	return AUR_OK;
-}
-
 /* On the tensor cores, for heads up to this size. */
 enum { AUR_ATTENTION_MMA_SIZE = 128 };
 aur_status aur_attention_forward_mma(aur_cuda *cuda, const char *who, const aur_attention_call &call);

@@ -274,7 +274,7 @@ template <int D, bool DROPPED> aur_status launch(aur_cuda *cuda, const char *who
 {
 	constexpr int rows = rows_of<D, DROPPED>;
 	const size_t bytes = sizeof(__nv_bfloat16) * (D + 8) * (rows + 4 * KEYS);
-	AUR_TRY((aur_attention_allow<forward<D, DROPPED>>(cuda, who, bytes)));
+	AUR_TRY((aur_cuda_allow_shared<forward<D, DROPPED>>(cuda, who, bytes)));
 	return AUR_LAUNCH(who, (forward<D, DROPPED>), aur_attention_grid(call, rows), AUR_ATTENTION_THREADS, bytes,
 		cuda->stream, call, aur_attention_blocks(call, rows));
 }

@@ -201,7 +201,7 @@ keys_gradient(aur_attention_call call, int blocks)
 template <int D, bool DROPPED> aur_status launch(aur_cuda *cuda, const char *who, const aur_attention_call &call)
 {
 	const size_t bytes = sizeof(__nv_bfloat16) * (D + 8) * (2 * KEYS + 4 * queries_of<D>);
-	AUR_TRY((aur_attention_allow<keys_gradient<D, DROPPED>>(cuda, who, bytes)));
+	AUR_TRY((aur_cuda_allow_shared<keys_gradient<D, DROPPED>>(cuda, who, bytes)));
 	return AUR_LAUNCH(who, (keys_gradient<D, DROPPED>), aur_attention_grid(call, KEYS), AUR_ATTENTION_THREADS, bytes,
 		cuda->stream, call, aur_attention_blocks(call, KEYS));
 }

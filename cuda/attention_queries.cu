@@ -167,7 +167,7 @@ template <int D, bool DROPPED> AUR_KERNEL(128) queries_gradient(aur_attention_ca
 template <int D, bool DROPPED> aur_status launch(aur_cuda *cuda, const char *who, const aur_attention_call &call)
 {
 	const size_t bytes = sizeof(__nv_bfloat16) * (D + 8) * (2 * QUERIES + 4 * keys_of<D>);
-	AUR_TRY((aur_attention_allow<queries_gradient<D, DROPPED>>(cuda, who, bytes)));
+	AUR_TRY((aur_cuda_allow_shared<queries_gradient<D, DROPPED>>(cuda, who, bytes)));
 	return AUR_LAUNCH(who, (queries_gradient<D, DROPPED>), aur_attention_grid(call, QUERIES), AUR_ATTENTION_THREADS,
 		bytes, cuda->stream, call, aur_attention_blocks(call, QUERIES));
 }

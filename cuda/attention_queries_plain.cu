@@ -60,7 +60,7 @@ template <class T, int W, bool DROPPED>
 aur_status launch(aur_cuda *cuda, const char *who, const aur_attention_call &call)
 {
 	const size_t bytes = sizeof(float) * (2 * aur_plain_floats<W> + aur_plain_weights_floats);
-	AUR_TRY((aur_attention_allow<queries_gradient<T, W, DROPPED>>(cuda, who, bytes)));
+	AUR_TRY((aur_cuda_allow_shared<queries_gradient<T, W, DROPPED>>(cuda, who, bytes)));
 	return AUR_LAUNCH(who, (queries_gradient<T, W, DROPPED>),
 		aur_attention_grid(call, AUR_PLAIN_TILE, aur_plain_chunks(call, W)), AUR_PLAIN_THREADS, bytes, cuda->stream,
 		call, aur_attention_blocks(call, AUR_PLAIN_TILE));

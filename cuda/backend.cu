@@ -76,6 +76,7 @@ static aur_status choose_device(struct aur_cuda *cuda)
 	AUR_TRY(aur_cuda_check(cudaGetDeviceProperties(&properties, cuda->device), "cudaGetDeviceProperties"));
 	cuda->capability = 10 * properties.major + properties.minor;
 	cuda->multiprocessors = properties.multiProcessorCount;
+	cuda->shared_bytes = properties.sharedMemPerBlockOptin;
 	if (cuda->capability < AUR_LEAST_CAPABILITY)
 		return aur_fail(AUR_DEVICE,
 			"cuda: GPU %d, %s, has compute capability %d.%d, too old for this program, which needs 8.0; choose another "

@@ -71,9 +71,11 @@ AUR_ON_DEVICE double aur_softmax_total(float sum, struct aur_softmax_shared *sha
 	return shared->total;
 }
 
-/* x [columns] fp32; blockDim.x a multiple of 32; `wide`: it begins at a multiple of 16 bytes. */
+/* x [columns] fp32; blockDim.x a multiple of 32; `wide`: it begins at a multiple of 16 bytes. COPIED: each thread puts
+ * what it reads into `copy`, of columns rounded up to eight, at the same places. */
+template <bool COPIED>
 AUR_ON_DEVICE struct aur_softmax aur_softmax_of(
-	const float *x, int64_t columns, bool wide, struct aur_softmax_shared *shared)
+	const float *x, int64_t columns, bool wide, float *copy, struct aur_softmax_shared *shared)
 {
 	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
 	float max = -INFINITY;
@@ -81,6 +83,8 @@ AUR_ON_DEVICE struct aur_softmax aur_softmax_of(
 	for (int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x; j < columns; j += step) {
 		float eight[AUR_VECTOR];
 		aur_load8(x + j, columns - j, wide, eight);
+		if (COPIED)
+			aur_store8(copy + j, eight);
 		for (int i = 0; i < AUR_VECTOR; i++)
 			eight[i] = j + i < columns ? eight[i] : -INFINITY;
 		aur_soften8(eight, &max, &sum);

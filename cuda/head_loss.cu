@@ -1,6 +1,6 @@
 #include "internal.cuh"
 
-#include "cross_entropy.cuh"
+#include "head_rows.cuh"
 
 static const char who[] = "head_loss";
 
@@ -16,6 +16,12 @@ enum { CHUNK_LOGITS = 13 << 24, ROW_UNIT = 256 };
 
 /* Rows of logits begin at multiples of 256 bytes, and of 128 as bf16: products ask for it, whatever the vocabulary. */
 enum { PITCH_UNIT = 64 };
+
+/* A vocabulary such as GPT-2's 50,257 leaves cuBLASLt kernels that read number by number: on an H200 7.8 ms for the
+ * logits of 8,192 rows where 50,304 columns take 0.9, and 4.7 for d_x where those take 0.9 (bf16). So in bf16 the
+ * weights are copied with rows of zeros after them, 154 MB or 0.04 ms a call, and logits and gradients of logits have
+ * columns that belong to no token. d_w has no such rows: its product is cut at a multiple of TILE_ROWS. */
+enum { WHOLE = 8, TILE_ROWS = 128 };
 
 static int64_t round_up(int64_t n, int64_t unit)
 {
@@ -36,19 +42,35 @@ static int64_t chunk_rows(int64_t rows, int64_t vocabulary)
 	return chunk < rows ? chunk : rows;
 }
 
-/* Scratch memory: a loss a row, the logits, the partial sums of the bias's gradient. */
+/* Columns of logits that the products have: those of the vocabulary, or a few more. */
+static int64_t product_columns(int64_t vocabulary, enum aur_dtype type)
+{
+	return type == AUR_BF16 && vocabulary % WHOLE != 0 ? pitch_of(vocabulary) : vocabulary;
+}
+
+/* Scratch memory: a loss a row, the logits, the partial sums of the bias's gradient, and where the products have more
+ * columns than the vocabulary the weights and the bias for them. */
 struct layout {
-	int64_t chunk;
-	size_t logits, partial, bytes; /* where they begin, and all */
+	int64_t chunk, columns;
+	size_t logits, partial, weights, bias, bytes; /* where they begin, and all */
 };
 
-static struct layout layout_of(int64_t rows, int64_t vocabulary)
+static size_t padded(size_t bytes)
+{
+	return (bytes + 255) / 256 * 256;
+}
+
+static struct layout layout_of(int64_t rows, int64_t vocabulary, int64_t width, enum aur_dtype type)
 {
 	struct layout layout;
 	layout.chunk = chunk_rows(rows, vocabulary);
-	layout.logits = static_cast<size_t>(round_up(rows * 8, 256));
+	layout.columns = product_columns(vocabulary, type);
+	const size_t extra = layout.columns > vocabulary ? static_cast<size_t>(layout.columns) : 0;
+	layout.logits = padded(static_cast<size_t>(rows) * sizeof(double));
 	layout.partial = layout.logits + static_cast<size_t>(layout.chunk * pitch_of(vocabulary)) * sizeof(float);
-	layout.bytes = layout.partial + aur_cuda_column_sums_bytes(layout.chunk, vocabulary);
+	layout.weights = layout.partial + padded(aur_cuda_column_sums_bytes(layout.chunk, vocabulary));
+	layout.bias = layout.weights + padded(extra * static_cast<size_t>(width) * aur_dtype_bytes(type));
+	layout.bytes = layout.bias + padded(extra * sizeof(float));
 	return layout;
 }
 
@@ -56,87 +78,18 @@ size_t aur_head_loss_scratch_cuda(const struct aur_backend_limits *limits)
 {
 	if (limits->vocabulary <= 0)
 		return 0;
-	return layout_of(limits->batch * limits->positions, limits->vocabulary).bytes;
+	const enum aur_dtype type = limits->activations == AUR_BF16 ? AUR_BF16 : AUR_F32;
+	return layout_of(limits->batch * limits->positions, limits->vocabulary, limits->width, type).bytes;
 }
 
-/* Eight columns of a row, if it has some there; what lies beyond the last column is in the row's padding. */
-AUR_ON_DEVICE void load_piece(const float *row, int64_t j, int64_t columns, float (&x)[AUR_VECTOR])
-{
-	if (j < columns)
-		aur_load8(row + j, x);
-}
-
-template <class G>
-AUR_ON_DEVICE void store_piece(
-	G *row, int64_t j, int64_t columns, const struct aur_softmax_gradient &gradient, const float (&x)[AUR_VECTOR])
-{
-	float g[AUR_VECTOR];
-	for (int i = 0; i < AUR_VECTOR; i++)
-		g[i] = j + i < columns ? aur_softmax_gradient_at(gradient, x[i], j + i) : 0.0f;
-	if (j < columns)
-		aur_store8(row + j, g);
-}
-
-/* A row of logits becomes its gradient where it lies, as G; bf16 takes the first half of the row's place. All threads
- * have read a piece before any writes it, since a bf16 gradient covers logits of the same piece (the first) or of
- * earlier ones; the next piece, which no one writes yet, is already on its way then. */
-template <class G>
-AUR_ON_DEVICE void write_gradient(float *row, int64_t columns, const struct aur_softmax_gradient gradient)
-{
-	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
-	int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x;
-	float next[AUR_VECTOR] = {};
-	load_piece(row, j, columns, next);
-	for (int64_t first = 0; first < columns; first += step, j += step) {
-		float x[AUR_VECTOR];
-		for (int i = 0; i < AUR_VECTOR; i++)
-			x[i] = next[i];
-		__syncthreads();
-		load_piece(row, j + step, columns, next);
-		store_piece(reinterpret_cast<G *>(row), j, columns, gradient, x);
-	}
-}
-
-/* row_loss[i] = -log softmax(x_i)[target_i]          x_i = (softmax(x_i) - onehot(target_i)) * scale, where GRADIENT
- *
- * One block a row, eight columns a thread at a time: a row of 50,257 is 201 KB, too much for registers, so it is read
- * twice: once from memory for the softmax, and again at once for the gradient, from the second-level cache (50 MB hold
- * the 132 rows, 27 MB, in work at one block a multiprocessor; with two blocks part of it comes from memory again).
- * Bytes an element: 4 read and 2 (bf16) or 4 (fp32) written, up to 4 more where the cache is too small. At N = 65,536,
- * V = 50,257 and 4 TB/s: 19.8 GB and 4.9 ms in bf16, 8.2 ms were every second read to miss. Two exponentials an element
- * are 6.6e9, some 2 ms of the special function units, beside the memory's. */
-template <class G, bool GRADIENT>
-AUR_KERNEL(1024)
-cross_entropy_rows(float *logits, int64_t columns, int64_t pitch, const int32_t *targets, float scale, double *row_loss,
-	int32_t *fault)
-{
-	AUR_SHARED(struct aur_softmax_shared, shared, 1);
-	AUR_SHARED(struct aur_softmax_gradient, gradient, 1);
-	float *row = logits + static_cast<int64_t>(blockIdx.x) * pitch;
-	const int32_t target = targets[blockIdx.x];
-	const bool known = target >= 0 && target < columns;
-	const float chosen = known ? row[target] : NAN;
-	const struct aur_softmax softmax = aur_softmax_of(row, columns, true, shared);
-	if (threadIdx.x == 0) {
-		const double loss = aur_cross_entropy_of(softmax, chosen);
-		row_loss[blockIdx.x] = loss;
-		if (GRADIENT)
-			*gradient = aur_softmax_gradient_of(softmax, loss, target, scale);
-		if (!known)
-			*fault = AUR_FAULT_HEAD_TARGET;
-	}
-	if (!GRADIENT)
-		return;
-	__syncthreads();
-	write_gradient<G>(row, columns, *gradient);
-}
-
-/* Rows [begin, begin + rows) of the batch, and their scratch memory. */
+/* Rows [begin, begin + rows) of the batch, their scratch memory, and the operands that all chunks share. */
 struct chunk {
-	int64_t begin, rows;
+	int64_t begin, rows, columns; /* columns: of the products */
 	float *logits;
 	double *row_loss; /* of the whole batch */
 	void *partial;
+	const void *weights; /* [columns, width] */
+	const float *bias;   /* [columns] or NULL */
 };
 
 /* Rows of an activation [*, width] from the chunk's first on. */
@@ -158,57 +111,64 @@ static aur_status compute_logits(struct aur_cuda *cuda, const struct aur_head_lo
 	struct aur_cuda_product product = {};
 	product.transpose_b = 1;
 	product.m = chunk->rows;
-	product.n = aur_rows(&op->w);
+	product.n = chunk->columns;
 	product.k = aur_columns(&op->w);
 	product.a = rows_from(&op->x, chunk->begin);
 	product.lda = product.k;
-	product.b = op->w.data;
+	product.b = chunk->weights;
 	product.ldb = product.k;
 	product.c = chunk->logits;
-	product.ldc = pitch_of(product.n);
+	product.ldc = pitch_of(aur_rows(&op->w));
 	product.type = op->x.dtype;
 	product.c_type = AUR_F32;
-	product.bias = static_cast<const float *>(op->bias.data);
+	product.bias = chunk->bias;
 	return aur_cuda_multiply(cuda, who, &product);
-}
-
-template <class G, bool GRADIENT>
-static aur_status launch_rows(struct aur_cuda *cuda, const struct aur_head_loss *op, const struct chunk *chunk)
-{
-	const int64_t columns = aur_rows(&op->w);
-	return AUR_LAUNCH(who, (cross_entropy_rows<G, GRADIENT>), static_cast<unsigned>(chunk->rows),
-		aur_softmax_threads(columns), 0, cuda->stream, chunk->logits, columns, pitch_of(columns),
-		static_cast<const int32_t *>(op->targets.data) + chunk->begin, op->gradient_scale,
-		chunk->row_loss + chunk->begin, cuda->fault);
 }
 
 static aur_status compute_losses(struct aur_cuda *cuda, const struct aur_head_loss *op, const struct chunk *chunk)
 {
-	if (!op->d_x.data)
-		return launch_rows<float, false>(cuda, op, chunk);
-	if (op->x.dtype == AUR_BF16)
-		return launch_rows<__nv_bfloat16, true>(cuda, op, chunk);
-	return launch_rows<float, true>(cuda, op, chunk);
+	struct aur_head_rows rows = {};
+	rows.logits = chunk->logits;
+	rows.rows = chunk->rows;
+	rows.columns = aur_rows(&op->w);
+	rows.padded = chunk->columns;
+	rows.pitch = pitch_of(rows.columns);
+	rows.targets = static_cast<const int32_t *>(op->targets.data) + chunk->begin;
+	rows.row_loss = chunk->row_loss + chunk->begin;
+	rows.scale = op->gradient_scale;
+	rows.with_gradient = op->d_x.data != NULL;
+	rows.gradient = op->x.dtype;
+	return aur_cuda_head_rows(cuda, who, &rows);
 }
 
-/* d_w += g^T x */
-static aur_status weight_gradient(struct aur_cuda *cuda, const struct aur_head_loss *op, const struct chunk *chunk)
+/* d_w += g^T x, for the tokens [first, first + count). */
+static aur_status weight_gradient_of(
+	struct aur_cuda *cuda, const struct aur_head_loss *op, const struct chunk *chunk, int64_t first, int64_t count)
 {
 	struct aur_cuda_product product = {};
 	product.transpose_a = 1;
 	product.accumulate = 1;
-	product.m = aur_rows(&op->w);
+	product.m = count;
 	product.n = aur_columns(&op->w);
 	product.k = chunk->rows;
-	product.a = chunk->logits;
+	product.a = reinterpret_cast<const char *>(chunk->logits) +
+				first * static_cast<int64_t>(aur_dtype_bytes(op->x.dtype));
 	product.lda = gradient_pitch(op);
 	product.b = rows_from(&op->x, chunk->begin);
 	product.ldb = product.n;
-	product.c = op->d_w.data;
+	product.c = rows_from(&op->d_w, first);
 	product.ldc = product.n;
 	product.type = op->x.dtype;
 	product.c_type = AUR_F32;
 	return aur_cuda_multiply(cuda, who, &product);
+}
+
+static aur_status weight_gradient(struct aur_cuda *cuda, const struct aur_head_loss *op, const struct chunk *chunk)
+{
+	const int64_t vocabulary = aur_rows(&op->w);
+	const int64_t whole = chunk->columns > vocabulary ? vocabulary / TILE_ROWS * TILE_ROWS : vocabulary;
+	AUR_TRY(weight_gradient_of(cuda, op, chunk, 0, whole));
+	return weight_gradient_of(cuda, op, chunk, whole, vocabulary - whole);
 }
 
 /* d_x = g w */
@@ -217,10 +177,10 @@ static aur_status input_gradient(struct aur_cuda *cuda, const struct aur_head_lo
 	struct aur_cuda_product product = {};
 	product.m = chunk->rows;
 	product.n = aur_columns(&op->w);
-	product.k = aur_rows(&op->w);
+	product.k = chunk->columns;
 	product.a = chunk->logits;
 	product.lda = gradient_pitch(op);
-	product.b = op->w.data;
+	product.b = chunk->weights;
 	product.ldb = product.n;
 	product.c = rows_from(&op->d_x, chunk->begin);
 	product.ldc = product.n;
@@ -239,10 +199,39 @@ static aur_status compute_gradients(struct aur_cuda *cuda, const struct aur_head
 		gradient_pitch(op), static_cast<float *>(op->d_bias.data), chunk->partial);
 }
 
+/* `to` becomes what `from` is, and zeros up to `padded_bytes`. */
+static aur_status copy_padded(struct aur_cuda *cuda, char *to, const void *from, size_t bytes, size_t padded_bytes)
+{
+	AUR_TRY(aur_cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda->stream), who));
+	return aur_cuda_check(cudaMemsetAsync(to + bytes, 0, padded_bytes - bytes, cuda->stream), who);
+}
+
+/* Weights and bias with a row for each column of the products. */
+static aur_status prepare_operands(
+	struct aur_cuda *cuda, const struct aur_head_loss *op, const struct layout *layout, struct chunk *chunk)
+{
+	const size_t vocabulary = static_cast<size_t>(aur_rows(&op->w)), columns = static_cast<size_t>(layout->columns);
+	const size_t row_bytes = static_cast<size_t>(aur_columns(&op->w)) * aur_dtype_bytes(op->w.dtype);
+	char *weights = cuda->scratch + layout->weights, *bias = cuda->scratch + layout->bias;
+	chunk->columns = layout->columns;
+	chunk->weights = op->w.data;
+	chunk->bias = static_cast<const float *>(op->bias.data);
+	if (columns == vocabulary)
+		return AUR_OK;
+	AUR_TRY(copy_padded(cuda, weights, op->w.data, vocabulary * row_bytes, columns * row_bytes));
+	chunk->weights = weights;
+	if (!op->bias.data)
+		return AUR_OK;
+	AUR_TRY(copy_padded(cuda, bias, op->bias.data, vocabulary * sizeof(float), columns * sizeof(float)));
+	chunk->bias = reinterpret_cast<const float *>(bias);
+	return AUR_OK;
+}
+
 static aur_status run_chunks(struct aur_cuda *cuda, const struct aur_head_loss *op, const struct layout *layout)
 {
 	const int64_t rows = aur_rows(&op->x);
 	struct chunk chunk = {};
+	AUR_TRY(prepare_operands(cuda, op, layout, &chunk));
 	chunk.row_loss = reinterpret_cast<double *>(cuda->scratch);
 	chunk.logits = reinterpret_cast<float *>(cuda->scratch + layout->logits);
 	chunk.partial = cuda->scratch + layout->partial;
@@ -260,7 +249,7 @@ aur_status aur_head_loss_cuda(struct aur_backend *backend, const struct aur_head
 {
 	struct aur_cuda *cuda = aur_cuda_of(backend);
 	AUR_TRY(aur_check_head_loss(op));
-	const struct layout layout = layout_of(aur_rows(&op->x), aur_rows(&op->w));
+	const struct layout layout = layout_of(aur_rows(&op->x), aur_rows(&op->w), aur_columns(&op->w), op->x.dtype);
 	AUR_TRY(aur_cuda_check_scratch(cuda, who, layout.bytes));
 	AUR_TRY(run_chunks(cuda, op, &layout));
 	return aur_cuda_sum_sequences(cuda, who, reinterpret_cast<const double *>(cuda->scratch), op->targets.shape[0],

@@ -28,6 +28,7 @@ struct aur_cuda {
 	struct aur_backend base; /* first, so that the handle is this struct */
 	int device;
 	int multiprocessors;
+	size_t shared_bytes; /* the most shared memory that a block may ask for */
 	int capability;      /* 90 for 9.0 */
 	cudaStream_t stream; /* of all operations */
 	struct aur_backend_limits limits;
@@ -83,6 +84,19 @@ extern const struct aur_backend_choices aur_cuda_choices;
  * AUR_ON_DEVICE. */
 aur_status aur_cuda_check(cudaError_t error, const char *who);
 aur_status aur_cublas_check(cublasStatus_t status, const char *who);
+
+/* More shared memory than 48 KB has to be allowed, once for a kernel and device. */
+template <auto KERNEL> static inline aur_status aur_cuda_allow_shared(const aur_cuda *cuda, const char *who, size_t bytes)
+{
+	static int device = -1;
+	if (device == cuda->device)
+		return AUR_OK;
+	AUR_TRY(aur_cuda_check(cudaFuncSetAttribute(reinterpret_cast<const void *>(KERNEL),
+							   cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+		who));
+	device = cuda->device;
+	return AUR_OK;
+}
 
 /* Fails with AUR_SHAPE when more scratch memory is needed than reserve() sized. */
 aur_status aur_cuda_check_scratch(const struct aur_cuda *cuda, const char *who, size_t bytes);

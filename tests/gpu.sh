@@ -2,7 +2,7 @@
 # Everything that only a GPU can show, in one run of under ten minutes on one GPU: the conformance suite, the sanitizers of
 # CUDA, agreement with the CPU, a training to its validation loss, and speed beside PyTorch. Raw logs go to a folder. Every
 # part has its share of the time and ends with it; where a command may not take so long, the first three parts and the
-# last two are two runs of half of it each.
+# last two are two runs of half of it each. CUDA's libraries must be found by the loader (LD_LIBRARY_PATH).
 #
 #   tests/gpu.sh [--out FOLDER] [--build FOLDER | --bundle FOLDER] [--text FILE] [--python PYTHON] [PART...]
 #
@@ -20,7 +20,7 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 out=gpu-results build='' bundle='' text='' python=''
 parts=()
 # Seconds that a part may take; ten minutes in all, without a build.
-declare -A share=([suite]=70 [sanitizers]=110 [agreement]=110 [training]=170 [speed]=135)
+declare -A share=([suite]=60 [sanitizers]=110 [agreement]=80 [training]=120 [speed]=200)
 ends=0
 
 fail() {
@@ -70,8 +70,14 @@ describe_machine() {
 	} >"$out/machine.txt" 2>&1
 }
 
+# How many programs of a part run beside each other; what is timed runs alone.
+together=4
+
 find_programs() {
+	trace=
 	if [ -n "$bundle" ]; then
+		PATH=$bundle/bin:$PATH
+		trace=$bundle/libexec/aurelius/aurelius-gpu-trace.so
 		aurelius=$bundle/bin/aurelius programs=$bundle/libexec/aurelius configs=$bundle/share/aurelius/configs
 		bench=$bundle/share/aurelius/benchmarks/pytorch
 		return
@@ -85,55 +91,87 @@ find_programs() {
 			-DCMAKE_CUDA_ARCHITECTURES=native && timed 900 build.txt cmake --build "$build" --parallel "$(nproc)" ||
 			fail "the build failed: $out/build.txt"
 	fi
-	aurelius=$build/aurelius programs=$build/tests/ops
+	aurelius=$build/aurelius programs=$build/tests/ops trace=$build/aurelius-gpu-trace.so
+}
+
+# in_parallel FUNCTION ARGUMENT...: the function once with each argument, some beside each other. What it notes for an
+# argument comes together; the result is how many failed.
+in_parallel() {
+	local function=$1 argument failed=0 running=0
+	shift
+	for argument; do
+		if ((running == together)); then
+			wait -n || failed=$((failed + 1))
+			running=$((running - 1))
+		fi
+		"$function" "$argument" &
+		running=$((running + 1))
+	done
+	while ((running > 0)); do
+		wait -n || failed=$((failed + 1))
+		running=$((running - 1))
+	done
+	return "$failed"
 }
 
 # The conformance suite, a program an operation.
+run_program() {
+	local name code=0
+	name=$(basename "$1")
+	AURELIUS_TEST_BACKEND=cuda timed 60 "suite-$name.txt" "$1" || code=$?
+	((code == 0)) || note "suite: $name ended with $code"
+	return "$code"
+}
+
 suite() {
-	local program code good=0 bad=0
-	for program in "$programs"/gpu_*; do
-		[ -x "$program" ] || continue
-		code=0
-		AURELIUS_TEST_BACKEND=cuda timed 120 suite.txt "$program" || code=$?
-		if ((code == 0)); then good=$((good + 1)); else bad=$((bad + 1)); note "suite: $(basename "$program") ended with $code"; fi
-	done
-	note "suite: $good programs passed, $bad failed"
-	((good > 0 && bad == 0))
+	local bad=0 count
+	count=$(find "$programs" -name 'gpu_*' -type f -perm -u+x | wc -l)
+	in_parallel run_program "$programs"/gpu_* || bad=$?
+	cat "$out"/suite-*.txt >"$out/suite.txt" && rm -f "$out"/suite-*.txt
+	note "suite: $((count - bad)) programs passed, $bad failed"
+	((count > 0 && bad == 0))
 }
 
 # A few operations each under memcheck and racecheck: all of them would take an hour.
+check_program() {
+	local tool=${1%:*} program=${1#*:} code=0
+	[ -x "$programs/gpu_$program" ] || return 0
+	AURELIUS_TEST_BACKEND=cuda AURELIUS_EMULATED_TEST=1 timed 100 "sanitizer-$tool-$program.txt" compute-sanitizer \
+		--tool "$tool" --error-exitcode 9 "$programs/gpu_$program" || code=$?
+	case $code in
+	0) ;;
+	124) note "sanitizers: $tool $program: not done within its time" ;;
+	*) note "sanitizers: $tool $program: ended with $code, see sanitizers.txt"; return 1 ;;
+	esac
+}
+
 sanitizers() {
-	local tool program bad=0
+	local bad=0
 	command -v compute-sanitizer >/dev/null || { note "sanitizers: SKIP, no compute-sanitizer"; return 0; }
-	for tool in memcheck racecheck; do
-		for program in activation residual_norm embedding head_loss attention optimizer; do
-			[ -x "$programs/gpu_$program" ] || continue
-			AURELIUS_TEST_BACKEND=cuda AURELIUS_EMULATED_TEST=1 timed 60 "sanitizer-$tool.txt" compute-sanitizer --tool "$tool" \
-				--error-exitcode 9 "$programs/gpu_$program"
-			case $? in
-			0) ;;
-			124) note "sanitizers: $tool $program: not done within its time" ;;
-			*) bad=1; note "sanitizers: $tool $program: errors, see sanitizer-$tool.txt" ;;
-			esac
-		done
-	done
-	((bad)) || note "sanitizers: memcheck and racecheck found nothing"
+	in_parallel check_program {memcheck,racecheck}:{attention,residual_norm,head_loss,optimizer,embedding,activation} || bad=$?
+	cat "$out"/sanitizer-*.txt >"$out/sanitizers.txt" && rm -f "$out"/sanitizer-*.txt
+	((bad)) || note "sanitizers: memcheck and racecheck found nothing in what was done within the time"
 	((!bad))
 }
 
 # The whole program on the CPU and on the GPU.
+run_case() {
+	if [ "$1" = one_rank_and_two_give_equal_bits ] && ! command -v mpirun >/dev/null; then
+		note "agreement: $1: SKIP, no mpirun"
+		return 0
+	fi
+	AURELIUS=$aurelius AGREEMENT_ON=gpu timed 60 "agreement-$1.txt" bash "$here/tests/agreement/agreement.sh" "$1" && return 0
+	note "agreement: $1 failed"
+	return 1
+}
+
 agreement() {
-	local case bad=0
+	local bad=0
 	[ -f "$here/tests/agreement/agreement.sh" ] || { note "agreement: SKIP, not in this tree"; return 0; }
-	for case in fp32_curves_agree bf16_curves_agree bigram_curves_agree a_rerun_gives_equal_bits a_checkpoint_crosses_over \
-		eval_and_generate_agree recorded_micro_batches_give_equal_bits one_rank_and_two_give_equal_bits; do
-		if [ "$case" = one_rank_and_two_give_equal_bits ] && ! command -v mpirun >/dev/null; then
-			note "agreement: $case: SKIP, no mpirun"
-			continue
-		fi
-		AURELIUS=$aurelius AGREEMENT_ON=gpu timed 60 agreement.txt bash "$here/tests/agreement/agreement.sh" "$case" ||
-			{ bad=1; note "agreement: $case failed"; }
-	done
+	in_parallel run_case fp32_curves_agree bf16_curves_agree bigram_curves_agree a_rerun_gives_equal_bits \
+		a_checkpoint_crosses_over eval_and_generate_agree recorded_micro_batches_give_equal_bits \
+		one_rank_and_two_give_equal_bits || bad=$?
+	cat "$out"/agreement-*.txt >"$out/agreement.txt" && rm -f "$out"/agreement-*.txt
 	((bad)) || note "agreement: the CPU and the GPU agree"
 	((!bad))
 }
@@ -144,9 +182,9 @@ training() {
 	local run=$out/shakespeare-char best
 	rm -rf "$run"
 	timed 60 training.txt "$aurelius" prepare "$text" --out "$out/shakespeare.h5" --val-fraction 0.1 || return 1
-	timed 240 training.txt "$aurelius" train --config "$configs/shakespeare-char.yaml" --run "$run" \
+	timed 110 training.txt "$aurelius" train --config "$configs/shakespeare-char.yaml" --run "$run" \
 		--data "$out/shakespeare.h5" --system.backend=cuda --system.precision=bf16 --train.checkpoint_interval=0 \
-		--max-minutes 2.5
+		--max-minutes 1.7
 	best=$(sed -n 's/.*"event":"eval".*"val_loss":\([0-9.]*\).*/\1/p' "$run/log.jsonl" | sort -n | head -n 1)
 	cp "$run/log.jsonl" "$out/shakespeare-char.jsonl"
 	rm -rf "$run/checkpoints" "$out/shakespeare.h5"
@@ -154,28 +192,53 @@ training() {
 	awk -v best="${best:-9}" 'BEGIN { exit !(best <= 1.48) }'
 }
 
-# Tokens a second of GPT-2 124M, bf16, T = 1024, beside the same model in PyTorch, in turns.
-speed() {
-	local turn sizes=(--model.block_size=1024 --train.batch_size=32 --train.micro_batch_size=32 --train.tokens=0)
-	for turn in 1 2 3; do
-		rm -rf "$out/speed-run"
-		timed 90 speed.txt "$aurelius" train --config "$configs/gpt2-124m.yaml" --run "$out/speed-run" --data synthetic \
-			--train.steps=40 --train.warmup_steps=0 --train.log_interval=1 --train.eval_interval=0 --train.eval_windows=1 \
-			--train.checkpoint_interval=0 --system.backend=cuda --system.precision=bf16 "${sizes[@]}" || return 1
-		cp "$out/speed-run/log.jsonl" "$out/speed-aurelius-$turn.jsonl"
-		[ -n "$python" ] && timed 150 speed.txt "$python" "$bench/train_bench.py" --config "$configs/gpt2-124m.yaml" \
-			--mode compile --device cuda --precision bf16 --batch-size 32 --micro-batch-size 32 --steps 40 --warmup 10
-	done
+# Tokens a second of GPT-2 124M, bf16, T = 1024, beside the same model in PyTorch, in turns; then which kernels ran.
+run_gpt2() {
 	rm -rf "$out/speed-run"
-	note "speed: Aurelius, median tokens/s of steps 11 to 40 in each turn: $(for turn in 1 2 3; do
-		sed -n 's/.*"event":"step".*"tokens_per_s":\([0-9.]*\).*/\1/p' "$out/speed-aurelius-$turn.jsonl" | tail -n 30 | sort -n | sed -n 15p
-	done | tr '\n' ' ')"
-	note "speed: PyTorch, compiled, tokens/s in each turn: $(sed -n 's/.*"tokens_per_s": *\([0-9.]*\).*/\1/p' "$out/speed.txt" | tr '\n' ' ')"
+	timed 60 "$1" "$aurelius" train --config "$configs/gpt2-124m.yaml" --run "$out/speed-run" --data synthetic \
+		--train.steps=60 --train.warmup_steps=0 --train.log_interval=1 --train.eval_interval=0 --train.eval_windows=1 \
+		--train.checkpoint_interval=0 --model.block_size=1024 --train.batch_size=32 --train.micro_batch_size=32 \
+		--train.tokens=0 --system.backend=cuda --system.precision=bf16
+}
+
+run_pytorch() {
+	[ -n "$python" ] || return 0
+	timed 120 speed.txt "$python" "$bench/train_bench.py" --config "$configs/gpt2-124m.yaml" --mode compile --device cuda \
+		--precision bf16 --batch-size 32 --micro-batch-size 32 --steps 60 --warmup 10
+}
+
+# The median of the steps from the eleventh on.
+tokens_of() {
+	sed -n 's/.*"event":"step".*"tokens_per_s":\([0-9.]*\).*/\1/p' "$1" | tail -n 50 | sort -n | sed -n 25p
+}
+
+trace_kernels() {
+	[ -f "$trace" ] || { note "speed: the share of GPU time in kernels: SKIP, CUPTI was not there to build $(basename "$trace")"; return 0; }
+	CUDA_INJECTION64_PATH=$trace AURELIUS_GPU_TRACE=$out/trace.txt run_gpt2 trace-run.txt || return 1
+	note "speed: GPU time in kernels: $(sed -n 's/^busy.*, //p' "$out/trace.txt") (97% asked), traced"
+}
+
+speed() {
+	local turn
+	for turn in 1 2 3; do
+		run_gpt2 speed.txt || return 1
+		cp "$out/speed-run/log.jsonl" "$out/speed-aurelius-$turn.jsonl"
+		run_pytorch || return 1
+	done
+	note "speed: Aurelius, median tokens/s of each turn: $(for turn in 1 2 3; do tokens_of "$out/speed-aurelius-$turn.jsonl"; done |
+		tr '\n' ' ')"
+	note "speed: PyTorch, compiled, median tokens/s of each turn: $(sed -n 's/.*"tokens_per_s": *\([0-9.]*\).*/\1/p' "$out/speed.txt" |
+		tr '\n' ' ')"
+	trace_kernels
+	local code=$?
+	rm -rf "$out/speed-run"
+	return "$code"
 }
 
 : >"$out/summary.txt"
 find_programs
 [ -x "$aurelius" ] || fail "no program $aurelius"
+rm -f "$out"/{suite,sanitizer,agreement}-*.txt "$out"/{training,speed,trace-run}.txt
 describe_machine
 for part in "${parts[@]}"; do
 	began=$SECONDS ends=$((SECONDS + share[$part]))

@@ -3,6 +3,7 @@
 #include "attention_reference.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* fp32 sums over hundreds of keys; gradients are differences (dP - delta) of such sums. */
@@ -142,7 +143,10 @@ static void check_close(
 	const char *what, const struct attention_case *c, const float *got, const double *want, int64_t n, double allowed)
 {
 	double error = 0.0, size = 0.0;
-	ops_assert_close_as(what, c->type, got, want, n, c->type == AUR_BF16 ? rounded_tolerance : allowed);
+	char named[96];
+	snprintf(named, sizeof named, "%s of %lld x %lld x %lld x %lld, scale %g", what, (long long)c->batch,
+		(long long)c->positions, (long long)c->heads, (long long)c->head, (double)c->scale);
+	ops_assert_close_as(named, c->type, got, want, n, c->type == AUR_BF16 ? rounded_tolerance : allowed);
 	for (int64_t i = 0; i < n; i++) {
 		error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
 		size += want[i] * want[i];
