@@ -32,10 +32,13 @@ static aur_status report_evaluation(struct aur_run *run, const struct aur_evalua
 	const struct aur_evaluation *val, int better, double seconds)
 {
 	const int64_t step = run->trainer->step;
+	char error[32] = ""; /* which one window does not tell */
 	if (run->comm->rank != 0)
 		return AUR_OK;
-	aur_info("step %lld: training loss %.4f, validation loss %.4f (+- %.4f, %lld windows, %.1f s)%s", (long long)step,
-		train->loss, val->loss, val->standard_error, (long long)val->windows, seconds,
+	if (isfinite(val->standard_error))
+		snprintf(error, sizeof error, "+- %.4f, ", val->standard_error);
+	aur_info("step %lld: training loss %.4f, validation loss %.4f (%s%lld window%s, %.1f s)%s", (long long)step,
+		train->loss, val->loss, error, (long long)val->windows, val->windows == 1 ? "" : "s", seconds,
 		better ? ", the best so far" : "");
 	AUR_TRY(aur_history_add_eval(&run->history, step, train->loss, val->loss));
 	return aur_run_judge_log(run, aur_metrics_write_eval(run->metrics, step, train->loss, val->loss));
