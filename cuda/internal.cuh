@@ -141,14 +141,16 @@ struct aur_cuda_product {
 	enum aur_dtype type;   /* of A and B: fp32 or bf16; accumulated in fp32 */
 	enum aur_dtype c_type; /* of C */
 	int accumulate;        /* C += */
-	const float *bias;     /* [n], added to each row; NULL: none. Not together with `accumulate` */
+	const void *bias;      /* [n] of C's type, added to each row; NULL: none. Not together with `accumulate` */
 };
 
-/* C may not overlap A or B. Fails with AUR_SHAPE when a bf16 C with a bias finds less scratch memory than
- * aur_cuda_product_scratch: it uses cuda->scratch from its start, no other product does. The first product of a shape
- * may run several times, and waits for the GPU where algorithms are measured (choices.h); later ones are asynchronous
- * on the compute stream. */
-size_t aur_cuda_product_scratch(int64_t m, int64_t n);
+/* Where the library's kernels may read a bias. One that lies elsewhere is served too, by our own kernel, which is far
+ * slower. */
+enum { AUR_PRODUCT_BIAS_ALIGNMENT = 16 };
+
+/* C may not overlap A or B. The sum and the bias are added in fp32, a bf16 C is rounded once. The first product of a
+ * shape may run several times, and waits for the GPU where algorithms are measured (choices.h); later ones are
+ * asynchronous on the compute stream. No scratch memory is used. */
 aur_status aur_cuda_multiply(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);
 aur_status aur_cuda_products_create(struct aur_cuda *cuda);
 void aur_cuda_products_destroy(struct aur_cuda *cuda);

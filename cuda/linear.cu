@@ -1,31 +1,41 @@
 #include "internal.cuh"
 
+#include <algorithm>
+
 static int64_t most(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
 }
 
-/* One after another, so in one place: the bias of a product in bf16, and the partial sums of a bias's gradient. */
-static size_t scratch_bytes(int64_t rows, int64_t outputs)
-{
-	const size_t product = aur_cuda_product_scratch(rows, outputs);
-	const size_t sums = aur_cuda_column_sums_bytes(rows, outputs);
-	return product > sums ? product : sums;
-}
-
+/* A copy of a bias, or the partial sums of a bias's gradient. */
 size_t aur_linear_scratch_cuda(const struct aur_backend_limits *limits)
 {
 	const int64_t rows = limits->batch * limits->positions;
 	const int64_t outputs = most(3 * limits->width, limits->mlp_width);
-	const size_t wide = scratch_bytes(rows, outputs);
-	const size_t narrow = scratch_bytes(rows, limits->width);
-	return wide > narrow ? wide : narrow;
+	const size_t bias = static_cast<size_t>(most(outputs, limits->vocabulary)) * sizeof(float);
+	return std::max({bias, aur_cuda_column_sums_bytes(rows, outputs), aur_cuda_column_sums_bytes(rows, limits->width)});
+}
+
+/* Where the product reads the bias: a copy of one that the library's kernels may not read where it lies. */
+static aur_status place_bias(struct aur_cuda *cuda, const char *who, const struct aur_tensor *bias, const void **place)
+{
+	*place = bias->data;
+	if (reinterpret_cast<uintptr_t>(bias->data) % AUR_PRODUCT_BIAS_ALIGNMENT == 0)
+		return AUR_OK;
+	const size_t bytes = static_cast<size_t>(aur_tensor_count(bias)) * aur_dtype_bytes(bias->dtype);
+	AUR_TRY(aur_cuda_check_scratch(cuda, who, bytes));
+	*place = cuda->scratch;
+	return aur_cuda_check(
+		cudaMemcpyAsync(cuda->scratch, bias->data, bytes, cudaMemcpyDeviceToDevice, cuda->stream), who);
 }
 
 aur_status aur_linear_forward_cuda(struct aur_backend *backend, const struct aur_linear_forward *op)
 {
-	AUR_TRY(aur_check_linear_forward(op));
+	static const char who[] = "linear_forward";
+	struct aur_cuda *cuda = aur_cuda_of(backend);
 	struct aur_cuda_product product = {};
+	AUR_TRY(aur_check_linear_forward(op));
+	AUR_TRY(place_bias(cuda, who, &op->bias, &product.bias));
 	product.transpose_b = 1;
 	product.m = aur_rows(&op->x);
 	product.n = aur_rows(&op->w);
@@ -38,8 +48,7 @@ aur_status aur_linear_forward_cuda(struct aur_backend *backend, const struct aur
 	product.ldc = product.n;
 	product.type = op->x.dtype;
 	product.c_type = op->y.dtype;
-	product.bias = static_cast<const float *>(op->bias.data);
-	return aur_cuda_multiply(aur_cuda_of(backend), "linear_forward", &product);
+	return aur_cuda_multiply(cuda, who, &product);
 }
 
 /* d_x = d_y w */

@@ -83,14 +83,11 @@ aur_status aur_product_run(struct aur_cuda *cuda, const char *who, const struct 
 	const cublasLtMatmulAlgo_t *algorithm, const struct aur_product_operands *operands, int *refused)
 {
 	const float alpha = 1.0f;
-	const float beta = plan->key.accumulate || aur_product_splits(plan->form) ? 1.0f : 0.0f;
-	if (operands->bias)
-		AUR_TRY(aur_cublas_check(cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-									 &operands->bias, sizeof operands->bias),
-			who));
+	const float beta = plan->key.accumulate ? 1.0f : 0.0f;
+	AUR_TRY(aur_product_point_at_bias(who, plan, operands->bias));
 	const cublasStatus_t answer = cublasLtMatmul(cuda->cublas, plan->description, &alpha, operands->b, plan->a,
-		operands->a, plan->b, &beta, operands->c, plan->c ? plan->c : plan->d, operands->d, plan->d, algorithm,
-		cuda->cublas_workspace, AUR_CUBLAS_WORKSPACE, cuda->stream);
+		operands->a, plan->b, &beta, operands->c, plan->c, operands->d, plan->c, algorithm, cuda->cublas_workspace,
+		AUR_CUBLAS_WORKSPACE, cuda->stream);
 	if (refused)
 		*refused = aur_product_is_refusal(answer);
 	return refused && *refused ? AUR_OK : aur_cublas_check(answer, who);
@@ -115,11 +112,7 @@ aur_status aur_cuda_multiply(struct aur_cuda *cuda, const char *who, const struc
 	AUR_TRY(plan_of(cuda, who, product, &plan));
 	if (plan->form == AUR_PRODUCT_OWN)
 		return aur_product_multiply_own(cuda, who, product);
-	if (plan->form == AUR_PRODUCT_ROUNDED)
-		return aur_product_multiply_rounded(cuda, who, product);
-	struct aur_product_operands operands = {product->a, product->b, product->c, product->c, product->bias};
-	if (aur_product_splits(plan->form))
-		AUR_TRY(aur_product_split_bias(cuda, who, plan->form, product, &operands));
+	const struct aur_product_operands operands = {product->a, product->b, product->c, product->c, product->bias};
 	return aur_product_run(cuda, who, plan, &plan->algorithm, &operands, NULL);
 }
 

@@ -5,34 +5,18 @@
 
 #include "internal.cuh"
 
-/* Biases are fp32 and a bf16 result is rounded once (backend.h), but cuBLASLt's bias has the type of its output: it
- * states no kernel for an fp32 bias with a bf16 output. So a product has one of these forms, the first that is served:
+/* A product has one of these forms, the first that is served. In both the bias has the type of the output, the one that
+ * cuBLASLt has kernels for, and is added in fp32 before a bf16 result is rounded.
  *
- *   LIBRARY   one call; the bias, if any, in its epilogue, in fp32
- *   SPLIT     one call; bias = high + low, two bf16 numbers that together hold it to 2^-17 of its size: high goes into
- *             the epilogue, low comes as the input C of beta = 1, one row that all rows share (leading dimension 0)
- *   BATCHED   the same, rows in batches that share low as one small matrix (stride 0)
- *   ROUNDED   rows in chunks, fp32 into scratch memory, then one pass that adds the bias and rounds them
- *   OWN       the kernel of product_fallback.cu, for shapes that cuBLASLt refuses
+ *   LIBRARY   one call of cuBLASLt; the bias, if any, in its epilogue
+ *   OWN       the kernel of product_fallback.cu, for shapes that cuBLASLt refuses and for a bias that is not aligned:
+ *             nothing is documented of how the library reads such a one
  *
- * cublasLt.h wants leading dimensions that keep a matrix's elements apart; the documentation of cublasLtMatmul allows 0
- * for a C that is not D. Where the library does not keep to that, BATCHED does the same by what is allowed everywhere.
- */
+ * The numbers are those of the text that checkpoints keep (choices.h). */
 enum aur_product_form : int32_t {
-	AUR_PRODUCT_LIBRARY,
-	AUR_PRODUCT_SPLIT,
-	AUR_PRODUCT_BATCHED,
-	AUR_PRODUCT_ROUNDED,
-	AUR_PRODUCT_OWN
+	AUR_PRODUCT_LIBRARY = 0,
+	AUR_PRODUCT_OWN = 4 /* 1 to 3 were forms of earlier versions */
 };
-
-static inline int aur_product_splits(enum aur_product_form form)
-{
-	return form == AUR_PRODUCT_SPLIT || form == AUR_PRODUCT_BATCHED;
-}
-
-/* Less aligned, a bias is read by own kernels alone: nothing is documented of how the library's read it. */
-enum { AUR_PRODUCT_BIAS_ALIGNMENT = 16 };
 
 /* What a choice holds for. All bytes are set, so that keys compare as bytes. */
 struct aur_product_key {
@@ -46,9 +30,8 @@ struct aur_product_plan {
 	struct aur_product_key key;
 	int used;
 	enum aur_product_form form;
-	cublasLtMatmulDesc_t description; /* these are owned, NULL in forms without cuBLASLt */
-	cublasLtMatrixLayout_t a, b, d;
-	cublasLtMatrixLayout_t c; /* NULL: D's. Where C is D, so must their descriptors be */
+	cublasLtMatmulDesc_t description; /* these are owned, NULL in OWN */
+	cublasLtMatrixLayout_t a, b, c;   /* C's is D's too: where they are one, so must their descriptors be */
 	cublasLtMatmulAlgo_t algorithm;
 };
 
@@ -63,7 +46,7 @@ struct aur_cuda_products {
 	struct aur_product_plan plans[AUR_PRODUCT_PLANS]; /* open addressing */
 };
 
-/* Pointers of one call of cuBLASLt, in our order. `c` is what is added with beta = 1. */
+/* Pointers of one call of cuBLASLt, in our order. `c` is what is added where the product accumulates. */
 struct aur_product_operands {
 	const void *a, *b, *c;
 	void *d;
@@ -93,24 +76,18 @@ int aur_product_may_measure(const struct aur_cuda *cuda, const struct aur_produc
 aur_status aur_product_measure(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
 	const struct aur_product_candidates *found, struct aur_product_operands operands, int *measured, int *best);
 
-/* product_choice.cu. aur_product_describe fills the descriptors of plan->form; aur_product_choose decides form and
- * algorithm for the pointers of `product`. aur_product_is_refusal: the library does not do such a thing, which is no
- * failure. aur_product_check asks it whether it can run an algorithm. aur_product_forget frees descriptors and empties
- * the place. */
+/* product_choice.cu. aur_product_describe fills the descriptors; aur_product_choose decides form and algorithm for the
+ * pointers of `product`. aur_product_point_at_bias tells the descriptors where it lies. aur_product_is_refusal: the
+ * library does not do such a thing, which is no failure. aur_product_check asks it whether it can run an algorithm.
+ * aur_product_forget frees descriptors and empties the place. */
 int aur_product_is_refusal(cublasStatus_t status);
 aur_status aur_product_check(struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan,
 	const cublasLtMatmulAlgo_t *algorithm, int *works);
 aur_status aur_product_describe(const char *who, struct aur_product_plan *plan);
+aur_status aur_product_point_at_bias(const char *who, const struct aur_product_plan *plan, const void *bias);
 aur_status aur_product_choose(
 	struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan, const struct aur_cuda_product *product);
 void aur_product_forget(struct aur_product_plan *plan);
-
-/* product_bias.cu: rows of a batch, 0 when m has no such divisor; the operands of the forms that split a bias, prepared
- * in scratch memory, where the high part lies first; the ROUNDED form. */
-int64_t aur_product_batch_rows(int64_t m);
-aur_status aur_product_split_bias(struct aur_cuda *cuda, const char *who, enum aur_product_form form,
-	const struct aur_cuda_product *product, struct aur_product_operands *operands);
-aur_status aur_product_multiply_rounded(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);
 
 /* product_fallback.cu: any shape, pitch and alignment. */
 aur_status aur_product_multiply_own(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product);

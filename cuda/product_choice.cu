@@ -13,16 +13,6 @@ static aur_status set_attribute(
 	return aur_cublas_check(cublasLtMatmulDescSetAttribute(description, attribute, &value, sizeof value), who);
 }
 
-/* The bias's type is left alone where it is the output's, the default. The pointer is set before the heuristic is
- * asked, which reads its alignment. */
-static aur_status describe_bias(const char *who, const struct aur_product_plan *plan)
-{
-	AUR_TRY(set_attribute(who, plan->description, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS));
-	if (plan->form == AUR_PRODUCT_LIBRARY && plan->key.c_type == AUR_BF16)
-		AUR_TRY(set_attribute(who, plan->description, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F));
-	return AUR_OK;
-}
-
 static aur_status describe_operation(const char *who, struct aur_product_plan *plan)
 {
 	const struct aur_product_key *key = &plan->key;
@@ -33,7 +23,9 @@ static aur_status describe_operation(const char *who, struct aur_product_plan *p
 		who, plan->description, CUBLASLT_MATMUL_DESC_TRANSA, key->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N));
 	AUR_TRY(set_attribute(
 		who, plan->description, CUBLASLT_MATMUL_DESC_TRANSB, key->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N));
-	return key->bias ? describe_bias(who, plan) : AUR_OK;
+	/* The bias's type is left alone: the output's is the default. */
+	return key->bias ? set_attribute(who, plan->description, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS)
+					 : AUR_OK;
 }
 
 /* What is row-major [rows, columns] here is column-major [columns, rows] there. */
@@ -45,53 +37,35 @@ static aur_status describe_matrix(
 		who);
 }
 
-static aur_status set_batch(const char *who, cublasLtMatrixLayout_t layout, int64_t batches, int64_t stride)
-{
-	const int32_t count = static_cast<int32_t>(batches);
-	AUR_TRY(aur_cublas_check(
-		cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count), who));
-	return aur_cublas_check(
-		cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride),
-		who);
-}
-
-static aur_status set_batches(const char *who, const struct aur_product_plan *plan, int64_t rows)
-{
-	const struct aur_product_key *key = &plan->key;
-	const int64_t batches = key->m / rows;
-	AUR_TRY(set_batch(who, plan->a, batches, 0));
-	AUR_TRY(set_batch(who, plan->b, batches, rows * key->lda));
-	AUR_TRY(set_batch(who, plan->c, batches, 0));
-	return set_batch(who, plan->d, batches, rows * key->ldc);
-}
-
 aur_status aur_product_describe(const char *who, struct aur_product_plan *plan)
 {
 	const struct aur_product_key *key = &plan->key;
-	const int64_t rows = plan->form == AUR_PRODUCT_BATCHED ? aur_product_batch_rows(key->m) : key->m;
 	AUR_TRY(describe_operation(who, plan));
 	AUR_TRY(describe_matrix(
 		who, &plan->a, key->type, key->transpose_b ? key->n : key->k, key->transpose_b ? key->k : key->n, key->ldb));
 	AUR_TRY(describe_matrix(
-		who, &plan->b, key->type, key->transpose_a ? key->k : rows, key->transpose_a ? rows : key->k, key->lda));
-	AUR_TRY(describe_matrix(who, &plan->d, key->c_type, rows, key->n, key->ldc));
-	if (!aur_product_splits(plan->form))
+		who, &plan->b, key->type, key->transpose_a ? key->k : key->m, key->transpose_a ? key->m : key->k, key->lda));
+	return describe_matrix(who, &plan->c, key->c_type, key->m, key->n, key->ldc);
+}
+
+aur_status aur_product_point_at_bias(const char *who, const struct aur_product_plan *plan, const void *bias)
+{
+	if (!bias)
 		return AUR_OK;
-	const int batched = plan->form == AUR_PRODUCT_BATCHED;
-	AUR_TRY(describe_matrix(who, &plan->c, key->c_type, rows, key->n, batched ? key->n : 0));
-	return batched ? set_batches(who, plan, rows) : AUR_OK;
+	return aur_cublas_check(
+		cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias), who);
 }
 
 static void free_descriptors(struct aur_product_plan *plan)
 {
-	const cublasLtMatrixLayout_t layouts[] = {plan->a, plan->b, plan->c, plan->d};
+	const cublasLtMatrixLayout_t layouts[] = {plan->a, plan->b, plan->c};
 	for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
 		if (layouts[i])
 			(void)cublasLtMatrixLayoutDestroy(layouts[i]);
 	if (plan->description)
 		(void)cublasLtMatmulDescDestroy(plan->description);
 	plan->description = NULL;
-	plan->a = plan->b = plan->c = plan->d = NULL;
+	plan->a = plan->b = plan->c = NULL;
 }
 
 void aur_product_forget(struct aur_product_plan *plan)
@@ -120,8 +94,7 @@ static aur_status prefer(const char *who, const struct aur_product_plan *plan, c
 		who, preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
 	AUR_TRY(set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key->align_b));
 	AUR_TRY(set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key->align_a));
-	AUR_TRY(set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
-		aur_product_splits(plan->form) ? 256 : key->align_c));
+	AUR_TRY(set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key->align_c));
 	return set_preference(who, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key->align_c);
 }
 
@@ -140,7 +113,7 @@ static aur_status ask(
 	aur_status status = prefer(who, plan, preference);
 	if (status == AUR_OK) {
 		const cublasStatus_t answer = cublasLtMatmulAlgoGetHeuristic(cuda->cublas, plan->description, plan->a, plan->b,
-			plan->c ? plan->c : plan->d, plan->d, preference, AUR_PRODUCT_CANDIDATES, found->results, &found->count);
+			plan->c, plan->c, preference, AUR_PRODUCT_CANDIDATES, found->results, &found->count);
 		found->count = answer == CUBLAS_STATUS_SUCCESS ? found->count : 0;
 		status = aur_product_is_refusal(answer) ? AUR_OK : aur_cublas_check(answer, who);
 	}
@@ -153,7 +126,7 @@ aur_status aur_product_check(struct aur_cuda *cuda, const char *who, const struc
 {
 	cublasLtMatmulHeuristicResult_t result = {}; /* `state` is documented for the heuristic's answers alone */
 	const cublasStatus_t answer = cublasLtMatmulAlgoCheck(
-		cuda->cublas, plan->description, plan->a, plan->b, plan->c ? plan->c : plan->d, plan->d, algorithm, &result);
+		cuda->cublas, plan->description, plan->a, plan->b, plan->c, plan->c, algorithm, &result);
 	*works = answer == CUBLAS_STATUS_SUCCESS && result.state == CUBLAS_STATUS_SUCCESS &&
 			 result.workspaceSize <= AUR_CUBLAS_WORKSPACE;
 	return aur_product_is_refusal(answer) ? AUR_OK : aur_cublas_check(answer, who);
@@ -193,13 +166,11 @@ static aur_status first_that_works(struct aur_cuda *cuda, const char *who, const
 static aur_status choose_algorithm(struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan,
 	const struct aur_product_candidates *found, const struct aur_cuda_product *product, int *served)
 {
-	struct aur_product_operands operands = {product->a, product->b, product->c, product->c, product->bias};
+	const struct aur_product_operands operands = {product->a, product->b, product->c, product->c, product->bias};
 	int best = -1, measured = 0;
 	*served = 0;
 	if (found->count == 0)
 		return AUR_OK;
-	if (aur_product_splits(plan->form))
-		AUR_TRY(aur_product_split_bias(cuda, who, plan->form, product, &operands));
 	if (found->count > 1 && aur_product_may_measure(cuda, plan))
 		AUR_TRY(aur_product_measure(cuda, who, plan, found, operands, &measured, &best));
 	if (!measured)
@@ -210,26 +181,14 @@ static aur_status choose_algorithm(struct aur_cuda *cuda, const char *who, struc
 	return AUR_OK;
 }
 
-/* The heuristic and the check read the bias's alignment from its pointer. */
-static aur_status point_at_bias(
-	struct aur_cuda *cuda, const char *who, const struct aur_product_plan *plan, const float *bias)
-{
-	const void *pointer = aur_product_splits(plan->form) ? static_cast<const void *>(cuda->scratch) : bias;
-	if (!bias)
-		return AUR_OK;
-	return aur_cublas_check(
-		cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &pointer, sizeof pointer),
-		who);
-}
-
-/* Whether cuBLASLt serves the product in this form; when it does, the plan is complete. */
-static aur_status try_form(struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan,
-	enum aur_product_form form, const struct aur_cuda_product *product, int *served)
+/* Whether cuBLASLt serves the product; when it does, the plan is complete. The heuristic and the check read the bias's
+ * alignment from its pointer. */
+static aur_status try_library(struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan,
+	const struct aur_cuda_product *product, int *served)
 {
 	struct aur_product_candidates found;
-	plan->form = form;
 	AUR_TRY(aur_product_describe(who, plan));
-	AUR_TRY(point_at_bias(cuda, who, plan, product->bias));
+	AUR_TRY(aur_product_point_at_bias(who, plan, product->bias));
 	AUR_TRY(ask(cuda, who, plan, &found));
 	AUR_TRY(choose_algorithm(cuda, who, plan, &found, product, served));
 	if (!*served)
@@ -240,15 +199,9 @@ static aur_status try_form(struct aur_cuda *cuda, const char *who, struct aur_pr
 aur_status aur_product_choose(
 	struct aur_cuda *cuda, const char *who, struct aur_product_plan *plan, const struct aur_cuda_product *product)
 {
-	const int rounded = product->bias && product->c_type == AUR_BF16;
 	int served = 0;
 	if (!product->bias || plan->key.bias >= AUR_PRODUCT_BIAS_ALIGNMENT)
-		AUR_TRY(try_form(cuda, who, plan, AUR_PRODUCT_LIBRARY, product, &served));
-	if (!served && rounded)
-		AUR_TRY(try_form(cuda, who, plan, AUR_PRODUCT_SPLIT, product, &served));
-	if (!served && rounded && aur_product_batch_rows(product->m) && product->n % 8 == 0)
-		AUR_TRY(try_form(cuda, who, plan, AUR_PRODUCT_BATCHED, product, &served));
-	if (!served)
-		plan->form = rounded ? AUR_PRODUCT_ROUNDED : AUR_PRODUCT_OWN;
+		AUR_TRY(try_library(cuda, who, plan, product, &served));
+	plan->form = served ? AUR_PRODUCT_LIBRARY : AUR_PRODUCT_OWN;
 	return AUR_OK;
 }

@@ -8,7 +8,6 @@ struct own_product {
 	int64_t a_row, a_depth; /* elements from a(i,l) to a(i+1,l) and to a(i,l+1) */
 	int64_t b_depth, b_column;
 	int64_t c_row;
-	const float *bias;
 	int accumulate;
 };
 
@@ -27,13 +26,13 @@ AUR_ON_DEVICE void load_tile(float (*tile)[TILE + PAD], const T *x, int64_t firs
 }
 
 template <typename C>
-AUR_ON_DEVICE void store_element(const struct own_product &p, C *c, int64_t i, int64_t j, float sum)
+AUR_ON_DEVICE void store_element(const struct own_product &p, const C *bias, C *c, int64_t i, int64_t j, float sum)
 {
 	if (i >= p.m || j >= p.n)
 		return;
 	C *at = c + i * p.c_row + j;
-	if (p.bias)
-		sum += p.bias[j];
+	if (bias)
+		sum += aur_widen(bias[j]);
 	*at = aur_narrow<C>(p.accumulate ? aur_widen(*at) + sum : sum);
 }
 
@@ -42,7 +41,9 @@ AUR_ON_DEVICE void store_element(const struct own_product &p, C *c, int64_t i, i
  * 256 threads a tile of 64 x 64, 4 x 4 sums a thread, 16 deep at a time through shared memory: each element is read
  * n / 64 or m / 64 times from memory. It is there for shapes and alignments that cuBLASLt refuses, which are small; it
  * uses no tensor cores. The pitch of 65 keeps the columns of a tile in different banks. */
-template <typename T, typename C> AUR_KERNEL(THREADS) multiply_tiles(struct own_product p, const T *a, const T *b, C *c)
+template <typename T, typename C>
+AUR_KERNEL(THREADS)
+multiply_tiles(struct own_product p, const T *a, const T *b, const C *bias, C *c)
 {
 	AUR_SHARED(float, a_memory, DEPTH *(TILE + PAD));
 	AUR_SHARED(float, b_memory, DEPTH *(TILE + PAD));
@@ -64,7 +65,7 @@ template <typename T, typename C> AUR_KERNEL(THREADS) multiply_tiles(struct own_
 	}
 	for (int i = 0; i < EDGE; i++)
 		for (int j = 0; j < EDGE; j++)
-			store_element(p, c, first_i + y + i * (TILE / EDGE), first_j + x + j * (TILE / EDGE), sums[i][j]);
+			store_element(p, bias, c, first_i + y + i * (TILE / EDGE), first_j + x + j * (TILE / EDGE), sums[i][j]);
 }
 
 template <typename T, typename C>
@@ -79,7 +80,6 @@ static aur_status launch(struct aur_cuda *cuda, const char *who, const struct au
 	p.b_depth = product->transpose_b ? 1 : product->ldb;
 	p.b_column = product->transpose_b ? product->ldb : 1;
 	p.c_row = product->ldc;
-	p.bias = product->bias;
 	p.accumulate = product->accumulate;
 	const int64_t across = (product->n + TILE - 1) / TILE;
 	if (across > 65535)
@@ -87,7 +87,8 @@ static aur_status launch(struct aur_cuda *cuda, const char *who, const struct au
 			static_cast<long long>(product->n));
 	const dim3 grid(static_cast<unsigned>((product->m + TILE - 1) / TILE), static_cast<unsigned>(across));
 	return AUR_LAUNCH(who, (multiply_tiles<T, C>), grid, THREADS, 0, cuda->stream, p,
-		static_cast<const T *>(product->a), static_cast<const T *>(product->b), static_cast<C *>(product->c));
+		static_cast<const T *>(product->a), static_cast<const T *>(product->b), static_cast<const C *>(product->bias),
+		static_cast<C *>(product->c));
 }
 
 aur_status aur_product_multiply_own(struct aur_cuda *cuda, const char *who, const struct aur_cuda_product *product)

@@ -104,22 +104,18 @@ static int parse_line(const char *line, const char *end, struct aur_product_plan
 	return next == end;
 }
 
+/* Of earlier versions, which had others between the two. */
+static int is_former(enum aur_product_form form)
+{
+	return form > AUR_PRODUCT_LIBRARY && form < AUR_PRODUCT_OWN;
+}
+
 static int has_form(const struct aur_product_plan *plan)
 {
-	const struct aur_product_key *key = &plan->key;
-	const int rounds_a_bias = key->bias && key->c_type == AUR_BF16;
-	switch (plan->form) {
-	case AUR_PRODUCT_LIBRARY:
-		return !key->bias || key->bias >= AUR_PRODUCT_BIAS_ALIGNMENT;
-	case AUR_PRODUCT_OWN:
-		return 1;
-	case AUR_PRODUCT_BATCHED:
-		return rounds_a_bias && aur_product_batch_rows(key->m) > 0;
-	case AUR_PRODUCT_SPLIT:
-	case AUR_PRODUCT_ROUNDED:
-		return rounds_a_bias;
-	}
-	return 0;
+	const int32_t bias = plan->key.bias;
+	if (plan->form == AUR_PRODUCT_LIBRARY)
+		return !bias || bias >= AUR_PRODUCT_BIAS_ALIGNMENT;
+	return plan->form == AUR_PRODUCT_OWN || is_former(plan->form);
 }
 
 static int is_sane(const struct aur_product_plan *plan)
@@ -133,19 +129,15 @@ static int is_sane(const struct aur_product_plan *plan)
 /* There is no bias yet, but the library reads the alignment of its pointer: memory at hand lends one of the same. */
 static aur_status lend_bias(struct aur_cuda *cuda, const struct aur_product_plan *plan)
 {
-	const int at = aur_product_splits(plan->form) ? 0 : plan->key.bias % 256;
-	const void *pointer = static_cast<const char *>(cuda->cublas_workspace) + at;
-	if (!plan->key.bias)
-		return AUR_OK;
-	return aur_cublas_check(
-		cublasLtMatmulDescSetAttribute(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &pointer, sizeof pointer),
-		who);
+	const int32_t bias = plan->key.bias;
+	return aur_product_point_at_bias(
+		who, plan, bias ? static_cast<const char *>(cuda->cublas_workspace) + bias % 256 : NULL);
 }
 
 /* *works is 0 when the library refuses the algorithm. */
 static aur_status complete(struct aur_cuda *cuda, struct aur_product_plan *plan, int *works)
 {
-	*works = plan->form == AUR_PRODUCT_ROUNDED || plan->form == AUR_PRODUCT_OWN;
+	*works = plan->form == AUR_PRODUCT_OWN;
 	if (*works)
 		return AUR_OK;
 	AUR_TRY(aur_product_describe(who, plan));
@@ -173,6 +165,32 @@ static aur_status take_plan(struct aur_cuda *cuda, struct aur_product_plan *plan
 	return AUR_OK;
 }
 
+/* Line `number` of the text. A form that is no more is not computed in, so what has one was chosen in vain, as on
+ * another version of the library. */
+static aur_status read_line(const char *line, const char *end, int number, struct aur_product_plan *plan)
+{
+	if (!parse_line(line, end, plan) || !is_sane(plan))
+		return aur_fail(AUR_INPUT, "%s: line %d is damaged", who, number);
+	if (is_former(plan->form))
+		return aur_fail(
+			AUR_INPUT, "%s: they were chosen for forms that this version has no longer (line %d)", who, number);
+	return AUR_OK;
+}
+
+/* Takes over the plans of the lines from `line` on, or only reads them. */
+static aur_status read_lines(struct aur_cuda *cuda, const char *line, int take)
+{
+	for (int number = 2; *line; number++) {
+		const char *end = line + strcspn(line, "\n");
+		struct aur_product_plan plan;
+		AUR_TRY(read_line(line, end, number, &plan));
+		if (take)
+			AUR_TRY(take_plan(cuda, &plan));
+		line = *end ? end + 1 : end;
+	}
+	return AUR_OK;
+}
+
 aur_status aur_cuda_choices_read(struct aur_backend *backend, const char *text)
 {
 	struct aur_cuda *cuda = aur_cuda_of(backend);
@@ -181,17 +199,8 @@ aur_status aur_cuda_choices_read(struct aur_backend *backend, const char *text)
 	if (strncmp(text, header, strlen(header)) != 0)
 		return aur_fail(AUR_INPUT, "%s: they were chosen for `%.*s`, this is `%.*s`", who,
 			static_cast<int>(strcspn(text, "\n")), text, static_cast<int>(strlen(header) - 1), header);
-	int number = 1;
-	for (const char *line = text + strlen(header); *line;) {
-		const char *end = line + strcspn(line, "\n");
-		struct aur_product_plan plan;
-		number++;
-		if (!parse_line(line, end, &plan) || !is_sane(&plan))
-			return aur_fail(AUR_INPUT, "%s: line %d is damaged", who, number);
-		AUR_TRY(take_plan(cuda, &plan));
-		line = *end ? end + 1 : end;
-	}
-	return AUR_OK;
+	AUR_TRY(read_lines(cuda, text + strlen(header), 0));
+	return read_lines(cuda, text + strlen(header), 1);
 }
 
 void aur_cuda_choices_measure(struct aur_backend *backend, int measure)

@@ -20,7 +20,7 @@ static void build_forward(
 	*op = (struct aur_linear_forward){
 		.x = bench_take(memory, rows, shape->width, 1.0f),
 		.w = bench_take(memory, shape->outputs, shape->width, 0.05f),
-		.bias = shape->bias ? bench_take_f32(memory, 1, shape->outputs, 0.05f) : (struct aur_tensor){0},
+		.bias = shape->bias ? bench_take(memory, 1, shape->outputs, 0.05f) : (struct aur_tensor){0},
 		.y = bench_take(memory, rows, shape->outputs, 1.0f),
 	};
 	job->run = run_forward;

@@ -11,7 +11,7 @@ aur_status aur_check_linear_forward(const struct aur_linear_forward *op)
 	AUR_TRY(aur_check_matrix(name, "w", &op->w, type, outputs, inputs));
 	AUR_TRY(aur_check_matrix(name, "y", &op->y, type, rows, outputs));
 	if (op->bias.data)
-		AUR_TRY(aur_check_matrix(name, "bias", &op->bias, AUR_F32, 1, outputs));
+		AUR_TRY(aur_check_matrix(name, "bias", &op->bias, type, 1, outputs));
 	return AUR_OK;
 }
 

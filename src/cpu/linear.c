@@ -1,33 +1,61 @@
 #include "internal.h"
 #include "product.h"
+#include "rows.h"
 
+static int64_t most(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* A bf16 bias, widened: products add biases in fp32. */
 struct aur_cpu_scratch aur_linear_scratch(const struct aur_backend_limits *limits)
 {
-	(void)limits;
-	return (struct aur_cpu_scratch){0, 0};
+	const int64_t outputs = most(most(3 * limits->width, limits->mlp_width), limits->vocabulary);
+	if (limits->activations != AUR_BF16)
+		return (struct aur_cpu_scratch){0, 0};
+	return (struct aur_cpu_scratch){.shared = (size_t)outputs * sizeof(float)};
+}
+
+/* The bias as products add it; a bf16 one is widened into scratch memory. */
+static aur_status read_bias(struct aur_cpu *cpu, const struct aur_tensor *bias, const float **read)
+{
+	*read = bias->data;
+	if (!bias->data || bias->dtype == AUR_F32)
+		return AUR_OK;
+	const int64_t outputs = aur_tensor_count(bias);
+	AUR_TRY(aur_check_scratch(&cpu->base, "linear_forward", (size_t)outputs * sizeof(float), 0));
+	float *widened = (float *)(void *)cpu->shared;
+#pragma omp simd
+	for (int64_t i = 0; i < outputs; i++)
+		widened[i] = aur_element(bias->data, i, AUR_BF16);
+	*read = widened;
+	return AUR_OK;
 }
 
 aur_status aur_linear_forward_cpu(struct aur_backend *backend, const struct aur_linear_forward *op)
 {
+	struct aur_cpu *cpu = aur_cpu_of(backend);
 	const enum aur_dtype type = aur_compute_type(&op->x);
 	const int64_t n = aur_rows(&op->x);
 	const int64_t inputs = aur_columns(&op->x);
 	const int64_t outputs = aur_rows(&op->w);
+	const float *bias = NULL;
 	AUR_TRY(aur_check_linear_forward(op));
-	return aur_cpu_multiply(aur_cpu_of(backend), &(struct aur_gemm){.transpose_b = 1,
-													 .m = n,
-													 .n = outputs,
-													 .k = inputs,
-													 .alpha = 1.0f,
-													 .type = type,
-													 .c_type = type,
-													 .a = op->x.data,
-													 .lda = inputs,
-													 .b = op->w.data,
-													 .ldb = inputs,
-													 .c = op->y.data,
-													 .ldc = outputs,
-													 .bias = aur_f32(&op->bias)});
+	AUR_TRY(read_bias(cpu, &op->bias, &bias));
+	return aur_cpu_multiply(cpu, &(struct aur_gemm){.transpose_b = 1,
+									 .m = n,
+									 .n = outputs,
+									 .k = inputs,
+									 .alpha = 1.0f,
+									 .type = type,
+									 .c_type = type,
+									 .a = op->x.data,
+									 .lda = inputs,
+									 .b = op->w.data,
+									 .ldb = inputs,
+									 .c = op->y.data,
+									 .ldc = outputs,
+									 .bias = bias});
 }
 
 /* d_x = d_y w */

@@ -78,7 +78,7 @@ static aur_status head_logits(struct aur_decoder *decoder, float *last)
 		.x = aur_view2(last, 1, model->config.n_embd),
 		.w = aur_model_matrix(
 			model, &weights, model->config.tie_embeddings ? outer[AUR_WTE] : outer[AUR_LM_HEAD_WEIGHT]),
-		.bias = aur_model_tensor(model, weights.values, outer[AUR_LM_HEAD_BIAS]),
+		.bias = aur_model_bias(model, &weights, outer[AUR_LM_HEAD_BIAS]),
 		.y = aur_view2(decoder->cache->logits, 1, vocabulary),
 	};
 	const aur_status status = decoder->backend->ops->linear_forward(decoder->backend, &op);

@@ -58,7 +58,7 @@ static aur_status linear(const struct aur_gpt_pass *pass, const struct aur_weigh
 	const struct aur_linear_forward op = {
 		.x = aur_gpt_rows(pass, x, w.shape[1]),
 		.w = w,
-		.bias = aur_model_tensor(model, weights->values, items[weight + 1]),
+		.bias = aur_model_bias(model, weights, items[weight + 1]),
 		.y = aur_gpt_rows(pass, y, w.shape[0]),
 	};
 	return pass->backend->ops->linear_forward(pass->backend, &op);

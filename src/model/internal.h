@@ -87,6 +87,9 @@ struct aur_tensor aur_model_tensor(const struct aur_model *model, const float *a
 /* The view of matrix `item` as products and embeddings read it; absent when item is -1. */
 struct aur_tensor aur_model_matrix(const struct aur_model *model, const struct aur_weights *weights, int64_t item);
 
+/* The view of the bias `item` as the product adds it, of the matrices' type; absent when item is -1. */
+struct aur_tensor aur_model_bias(const struct aur_model *model, const struct aur_weights *weights, int64_t item);
+
 /* A contiguous view of sums of the loss. */
 struct aur_tensor aur_view_losses(double *data, int64_t n);
 

@@ -94,13 +94,26 @@ struct aur_tensor aur_model_tensor(const struct aur_model *model, const float *a
 	return aur_view1(data, parameter->shape[0]);
 }
 
+/* Where products find a weight. */
+static void *place_of(const struct aur_weights *weights, const struct aur_parameter *parameter)
+{
+	return (char *)weights->matrices + (size_t)parameter->offset * aur_dtype_bytes(weights->dtype);
+}
+
 struct aur_tensor aur_model_matrix(const struct aur_model *model, const struct aur_weights *weights, int64_t item)
 {
 	if (item < 0)
 		return (struct aur_tensor){0};
 	const struct aur_parameter *parameter = &model->parameters.items[item];
-	char *data = (char *)weights->matrices + (size_t)parameter->offset * aur_dtype_bytes(weights->dtype);
-	return aur_view2_of(data, weights->dtype, parameter->shape[0], parameter->shape[1]);
+	return aur_view2_of(place_of(weights, parameter), weights->dtype, parameter->shape[0], parameter->shape[1]);
+}
+
+struct aur_tensor aur_model_bias(const struct aur_model *model, const struct aur_weights *weights, int64_t item)
+{
+	if (item < 0)
+		return (struct aur_tensor){0};
+	const struct aur_parameter *parameter = &model->parameters.items[item];
+	return aur_view1_of(place_of(weights, parameter), weights->dtype, parameter->shape[0]);
 }
 
 struct aur_tensor aur_view_losses(double *data, int64_t n)

@@ -37,7 +37,7 @@ static struct arrays arrays_of(struct shape s, enum aur_dtype type)
 {
 	return (struct arrays){.x = ops_round(type, ops_random(s.n * s.inputs, 1, 1.0f), s.n * s.inputs),
 		.w = ops_round(type, ops_random(s.outputs * s.inputs, 2, 0.5f), s.outputs * s.inputs),
-		.bias = ops_random(s.outputs, 3, 1.0f),
+		.bias = ops_round(type, ops_random(s.outputs, 3, 1.0f), s.outputs),
 		.d_y = ops_round(type, ops_random(s.n * s.outputs, 4, 1.0f), s.n * s.outputs),
 		.d_w = ops_random(s.outputs * s.inputs, 5, 1.0f),
 		.d_bias = ops_random(s.outputs, 6, 1.0f)};
@@ -75,7 +75,7 @@ static void *run_forward(
 		.w = aur_view2_of(ops_put_as(backend, type, a->w, s.outputs * s.inputs), type, s.outputs, s.inputs),
 		.y = aur_view2_of(y, type, s.n, s.outputs)};
 	if (with_bias)
-		op.bias = aur_view1(ops_put(backend, a->bias, s.outputs), s.outputs);
+		op.bias = aur_view1_of(ops_put_as(backend, type, a->bias, s.outputs), type, s.outputs);
 	ops_assert_status(backend->ops->linear_forward(backend, &op), AUR_OK, "");
 	return y;
 }
@@ -230,6 +230,8 @@ static void shapes_that_disagree_are_refused(void **state)
 	ops_assert_status(backend->ops->linear_forward(backend, &forward), AUR_SHAPE, "linear_forward: y");
 	forward.y = aur_view2(data, 2, 4);
 	forward.bias = aur_view1(data, 3);
+	ops_assert_status(backend->ops->linear_forward(backend, &forward), AUR_SHAPE, "linear_forward: bias");
+	forward.bias = aur_view1_of(data, AUR_BF16, 4);
 	ops_assert_status(backend->ops->linear_forward(backend, &forward), AUR_SHAPE, "linear_forward: bias");
 	forward.x.data = NULL;
 	ops_assert_status(backend->ops->linear_forward(backend, &forward), AUR_SHAPE, "linear_forward: x is absent");

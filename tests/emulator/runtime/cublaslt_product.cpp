@@ -38,21 +38,21 @@ static cublasStatus_t check_types(
 		return CUBLAS_STATUS_NOT_SUPPORTED;
 	if (description->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a != CUDA_R_32F)
 		return CUBLAS_STATUS_NOT_SUPPORTED;
-	/* The documentation's table of types has the bias in the output's type alone. */
+	/* The documentation's table of types has the bias in the output's type alone; this is what version 13.1 answers. */
 	if (has_bias(description) && bias_type(description, layouts[LT_D]) != d)
-		return CUBLAS_STATUS_NOT_SUPPORTED;
+		return CUBLAS_STATUS_INVALID_VALUE;
 	if (epilogue != 0 && epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogue != CUBLASLT_EPILOGUE_RELU &&
 		epilogue != CUBLASLT_EPILOGUE_GELU)
 		return CUBLAS_STATUS_NOT_SUPPORTED;
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-/* The documentation of cublasLtMatmul lets a C that is not D have the leading dimension 0. */
-static int is_whole(const struct lt_layout *layout, int is_c)
+/* The documentation of cublasLtMatmul lets a C that is not D have the leading dimension 0, cublasLt.h does not, and the
+ * library computes something else with it: refused as every matrix whose elements overlap. */
+static int is_whole(const struct lt_layout *layout)
 {
 	const uint64_t length = layout->order == CUBLASLT_ORDER_COL ? layout->rows : layout->columns;
-	const uint64_t least = is_c && layout->pitch == 0 && !inject_refusal("broadcast", 0) ? 0 : length;
-	return layout->rows > 0 && layout->columns > 0 && layout->pitch >= static_cast<int64_t>(least) &&
+	return layout->rows > 0 && layout->columns > 0 && layout->pitch >= static_cast<int64_t>(length) &&
 		   layout->batches >= 1 && layout->batch_stride >= 0 &&
 		   (layout->order == CUBLASLT_ORDER_COL || layout->order == CUBLASLT_ORDER_ROW);
 }
@@ -73,7 +73,7 @@ cublasStatus_t lt_check(const struct lt_description *description, const struct l
 	const struct lt_layout *a = layouts[LT_A], *b = layouts[LT_B], *c = layouts[LT_C], *d = layouts[LT_D];
 	const int32_t ta = description->transpose_a, tb = description->transpose_b;
 	for (int i = 0; i < LT_OPERANDS; i++)
-		if (!is_whole(layouts[i], i == LT_C) || layouts[i]->batches != d->batches)
+		if (!is_whole(layouts[i]) || layouts[i]->batches != d->batches)
 			return CUBLAS_STATUS_INVALID_VALUE;
 	if (has_bias(description) && !description->bias)
 		return CUBLAS_STATUS_INVALID_VALUE;

@@ -97,8 +97,7 @@ void tracking_forget(void);
 /* inject.cpp: whether AURELIUS_EMULATOR_FAIL asks this call of its kind to fail: `kernel:3` is the third launch. */
 int inject_failure(const char *kind);
 /* Whether AURELIUS_EMULATOR_REFUSE asks cuBLASLt to refuse this algorithm: `check:5` when it is asked about algorithms
- * 0 and 2, `matmul:5` when they are run, `broadcast:1` a C of leading dimension 0; `capture:1` the end of a recording.
- */
+ * 0 and 2, `matmul:5` when they are run; `capture:1` the end of a recording. */
 int inject_refusal(const char *kind, int algorithm);
 /* AURELIUS_EMULATOR_BUSY=2: of three queries of a stream or an event the first two find it busy. */
 int inject_busy(void);

@@ -19,11 +19,12 @@
  * its scratch memory is sized once by reserve(). It returns AUR_SHAPE, having written nothing, when shapes disagree.
  * Equal inputs give equal bits, whatever the number of threads. No operation uses floating-point atomics.
  *
- * Types. Activations and their gradients are fp32, or all of one operation are bf16; the weight matrices and embedding
- * tables it reads (w, wte, wpe) are then bf16 too: copies of the fp32 master weights. Everything else is fp32 as named
- * here: biases, gamma and beta, statistics, every gradient of a parameter. Inside, every number is fp32 (or wider,
- * where said): a bf16 input is widened exactly, a product of bf16 accumulates in fp32, a bf16 result is rounded once,
- * to nearest even, when it is stored. Operations on parameters alone, and the table of next-token logits, are fp32.
+ * Types. Activations and their gradients are fp32, or all of one operation are bf16; the weights that its products and
+ * embeddings read (w, wte, wpe, the bias of linear) are then bf16 too: copies of the fp32 master weights. Everything
+ * else is fp32 as named here: gamma and beta, the bias of the logits, statistics, every gradient of a parameter.
+ * Inside, every number is fp32 (or wider, where said): a bf16 input is widened exactly, a product of bf16 accumulates
+ * in fp32, a bf16 result is rounded once, to nearest even, when it is stored. Operations on parameters alone, and the
+ * table of next-token logits, are fp32.
  */
 
 struct aur_backend;
@@ -105,7 +106,8 @@ struct aur_residual_norm_backward {
 	struct aur_dropout dropout;
 };
 
-/* y = x w^T + bias.  x [N,I], w [O,I], bias [O] optional, y [N,O]. */
+/* y = x w^T + bias.  x [N,I], w [O,I], bias [O] optional, y [N,O]; the bias is of w's type, as the other weights that a
+ * product reads. The sum is fp32, the bias added in it, and rounded once where y is bf16. */
 struct aur_linear_forward {
 	struct aur_tensor x, w, bias, y;
 };

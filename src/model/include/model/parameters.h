@@ -45,7 +45,7 @@ void aur_parameters_clear(struct aur_parameters *parameters);
 /* The weights that a pass reads: flat arenas in the backend's memory, borrowed. */
 struct aur_weights {
 	const float *values;  /* the fp32 weights */
-	const void *matrices; /* what products and embeddings read: `values`, or a copy of them in `dtype`, equal offsets */
+	const void *matrices; /* what products (their biases too) and embeddings read: `values`, or a copy in `dtype` */
 	enum aur_dtype dtype; /* AUR_F32 or AUR_BF16 */
 };
 
