@@ -6,8 +6,8 @@
  *   softmax(x)[j] = exp(x[j] - max) / sum          loss = log(sum) + (max - x[target])
  *
  * Each thread takes eight neighbouring columns, then the eight that lie 8 blockDim.x further on, with a running maximum
- * and an fp32 sum of exponentials (Milakov, Gimelshein 2018, arXiv:1805.02867); threads are put together in fp64, in
- * the order of reduce.cuh. So bits depend on the row and on blockDim.x alone. */
+ * and an fp32 sum of exponentials (Milakov, Gimelshein 2018, arXiv:1805.02867); the threads of a warp are put together
+ * in fp32, warps in fp64, both in the order of reduce.cuh. So bits depend on the row and on blockDim.x alone. */
 
 #include "reduce.cuh"
 #include "vector.cuh"
@@ -19,10 +19,9 @@ struct aur_softmax {
 	double sum; /* of exp(x - max); NaN when x holds one */
 };
 
-/* Shared memory of a call: one a block, which may be used anew when the call has returned. */
+/* Shared memory of a block, for one call: of each warp. */
 struct aur_softmax_shared {
 	float max[AUR_LANES], sum[AUR_LANES];
-	double total;
 };
 
 /* Threads for rows of so many columns: eight columns each, at most 1024, whole warps. */
@@ -55,45 +54,53 @@ AUR_ON_DEVICE void aur_soften8(const float (&x)[AUR_VECTOR], float *max, float *
 	*sum += ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));
 }
 
-AUR_ON_DEVICE double aur_softmax_total(float sum, struct aur_softmax_shared *shared)
+/* What a sum of exponentials from `max` is to be multiplied with to be one from `larger`. */
+AUR_ON_DEVICE float aur_softmax_shift(float max, float larger)
 {
-	sum = aur_warp_sum(sum);
-	if (threadIdx.x % AUR_LANES == 0)
-		shared->sum[threadIdx.x / AUR_LANES] = sum;
-	__syncthreads();
-	if (threadIdx.x == 0) {
-		double total = 0.0;
-		for (unsigned warp = 0; warp < blockDim.x / AUR_LANES; warp++)
-			total += static_cast<double>(shared->sum[warp]);
-		shared->total = total;
-	}
-	__syncthreads();
-	return shared->total;
+	return max > -INFINITY ? expf(max - larger) : 0.0f;
 }
 
-/* x [columns] fp32; blockDim.x a multiple of 32; `wide`: it begins at a multiple of 16 bytes. COPIED: each thread puts
- * what it reads into `copy`, of columns rounded up to eight, at the same places. */
+/* All threads' together, which each of them gets, behind one barrier. */
+AUR_ON_DEVICE struct aur_softmax aur_softmax_together(float max, float sum, struct aur_softmax_shared *shared)
+{
+	const unsigned lane = threadIdx.x % AUR_LANES, warps = blockDim.x / AUR_LANES;
+	const float of_warp = aur_warp_max(max), warp_sum = aur_warp_sum(sum * aur_softmax_shift(max, of_warp));
+	if (lane == 0) {
+		shared->max[threadIdx.x / AUR_LANES] = of_warp;
+		shared->sum[threadIdx.x / AUR_LANES] = warp_sum;
+	}
+	__syncthreads();
+	const float other = lane < warps ? shared->max[lane] : -INFINITY;
+	struct aur_softmax softmax;
+	softmax.max = aur_warp_max(other);
+	softmax.sum = aur_warp_sum(lane < warps ? static_cast<double>(shared->sum[lane]) *
+												  static_cast<double>(aur_softmax_shift(other, softmax.max))
+											: 0.0);
+	return softmax;
+}
+
+/* x [columns] fp32, a multiple of 16 bytes; blockDim.x a multiple of 32, at most 1024. COPIED: each thread puts what it
+ * reads into `copy`, of columns rounded up to eight, at the same places. Loads are one step ahead. */
 template <bool COPIED>
 AUR_ON_DEVICE struct aur_softmax aur_softmax_of(
-	const float *x, int64_t columns, bool wide, float *copy, struct aur_softmax_shared *shared)
+	const float *x, int64_t columns, float *copy, struct aur_softmax_shared *shared)
 {
 	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
-	float max = -INFINITY;
-	float sum = 0.0f;
-	for (int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x; j < columns; j += step) {
+	float max = -INFINITY, sum = 0.0f, next[AUR_VECTOR] = {};
+	int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x;
+	if (j < columns)
+		aur_load8(x + j, columns - j, true, next);
+	for (; j < columns; j += step) {
 		float eight[AUR_VECTOR];
-		aur_load8(x + j, columns - j, wide, eight);
+		for (int i = 0; i < AUR_VECTOR; i++)
+			eight[i] = j + i < columns ? next[i] : -INFINITY;
+		if (j + step < columns)
+			aur_load8(x + j + step, columns - j - step, true, next);
 		if (COPIED)
 			aur_store8(copy + j, eight);
-		for (int i = 0; i < AUR_VECTOR; i++)
-			eight[i] = j + i < columns ? eight[i] : -INFINITY;
 		aur_soften8(eight, &max, &sum);
 	}
-	struct aur_softmax softmax;
-	softmax.max = aur_block_max(max, shared->max);
-	const float shift = max > -INFINITY ? expf(max - softmax.max) : 0.0f;
-	softmax.sum = aur_softmax_total(sum * shift, shared);
-	return softmax;
+	return aur_softmax_together(max, sum, shared);
 }
 
 /* -log softmax(x)[target], `chosen` being x[target]. For one thread. */
@@ -103,21 +110,28 @@ AUR_ON_DEVICE double aur_cross_entropy_of(const struct aur_softmax &softmax, flo
 }
 
 /* What turns logits into (softmax(x) - onehot(target)) * scale. At the target the difference is taken in fp64:
- * p - 1 = expm1(-loss) would lose its digits in fp32 when p is near 1. For one thread, which shares it. */
+ * p - 1 = expm1(-loss) would lose its digits in fp32 when p is near 1. That number is for the thread that has the
+ * target's column; where it is not, `target` is -1. */
 struct aur_softmax_gradient {
 	float from, factor, at_target;
 	int64_t target;
 };
 
-AUR_ON_DEVICE struct aur_softmax_gradient aur_softmax_gradient_of(
-	const struct aur_softmax &softmax, double loss, int64_t target, float scale)
+AUR_ON_DEVICE struct aur_softmax_gradient aur_softmax_gradient_of(const struct aur_softmax &softmax, float scale)
 {
 	struct aur_softmax_gradient gradient;
 	gradient.from = aur_softmax_from(softmax.max);
 	gradient.factor = static_cast<float>(static_cast<double>(scale) / softmax.sum);
-	gradient.at_target = static_cast<float>(expm1(-loss) * static_cast<double>(scale));
-	gradient.target = target;
+	gradient.at_target = 0.0f;
+	gradient.target = -1;
 	return gradient;
+}
+
+AUR_ON_DEVICE void aur_softmax_gradient_aim(
+	struct aur_softmax_gradient *gradient, double loss, int64_t target, float scale)
+{
+	gradient->at_target = static_cast<float>(expm1(-loss) * static_cast<double>(scale));
+	gradient->target = target;
 }
 
 /* The gradient of column j, whose logit is x. */

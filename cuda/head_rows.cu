@@ -50,17 +50,62 @@ AUR_ON_DEVICE void write_gradient(
 	}
 }
 
-/* The same from the row's copy, of which each thread wrote what it reads. */
+/* One block's row. */
+struct row {
+	float *logits;
+	int64_t columns, padded, target; /* target: -1 where there is no such column */
+	float scale;
+	double *loss;
+};
+
+/* Eight columns from j on belong to the target's thread. */
+AUR_ON_DEVICE bool has_target(const struct row &row, int64_t j)
+{
+	return row.target >= 0 && row.target / AUR_VECTOR == j / AUR_VECTOR;
+}
+
+/* The thread that has the target's column, or the first where there is none, writes the loss. Logarithms in fp64 take
+ * longer than a thread's share of a row, so no other waits for them. */
+AUR_ON_DEVICE double write_loss(const struct row &row, const struct aur_softmax &softmax, float chosen)
+{
+	const double loss = aur_cross_entropy_of(softmax, chosen);
+	*row.loss = loss;
+	return loss;
+}
+
+/* The gradient from the row's copy, of which each thread wrote what it reads; the target's eight columns come last. */
 template <class G>
-AUR_ON_DEVICE void write_gradient_of_copy(
-	float *row, const float *copy, int64_t columns, int64_t padded, const struct aur_softmax_gradient gradient)
+AUR_ON_DEVICE void write_gradient_of_copy(const struct row &row, const float *copy, const struct aur_softmax &softmax)
 {
 	const int64_t step = static_cast<int64_t>(AUR_VECTOR) * blockDim.x;
-	for (int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x; j < padded; j += step) {
+	struct aur_softmax_gradient gradient = aur_softmax_gradient_of(softmax, row.scale);
+	G *to = reinterpret_cast<G *>(row.logits);
+	int64_t last = -1;
+	for (int64_t j = static_cast<int64_t>(AUR_VECTOR) * threadIdx.x; j < row.padded; j += step) {
 		float x[AUR_VECTOR] = {};
-		load_piece(copy, j, columns, x);
-		store_piece(reinterpret_cast<G *>(row), j, columns, padded, gradient, x);
+		load_piece(copy, j, row.columns, x);
+		if (has_target(row, j))
+			last = j;
+		else
+			store_piece(to, j, row.columns, row.padded, gradient, x);
 	}
+	if (last < 0)
+		return;
+	float x[AUR_VECTOR] = {};
+	load_piece(copy, last, row.columns, x);
+	aur_softmax_gradient_aim(
+		&gradient, write_loss(row, softmax, copy[row.target]), row.target, row.scale);
+	store_piece(to, last, row.columns, row.padded, gradient, x);
+}
+
+/* The same where the row is read again. */
+template <class G>
+AUR_ON_DEVICE void write_gradient_in_place(const struct row &row, float chosen, const struct aur_softmax &softmax)
+{
+	struct aur_softmax_gradient gradient = aur_softmax_gradient_of(softmax, row.scale);
+	if (row.target >= 0 && threadIdx.x == row.target / AUR_VECTOR % blockDim.x)
+		aur_softmax_gradient_aim(&gradient, write_loss(row, softmax, chosen), row.target, row.scale);
+	write_gradient<G>(row.logits, row.columns, row.padded, gradient);
 }
 
 struct arguments {
@@ -72,41 +117,43 @@ struct arguments {
 	int32_t *fault;
 };
 
+AUR_ON_DEVICE struct row row_of(const arguments &f)
+{
+	struct row row = {};
+	const int64_t target = f.targets[blockIdx.x];
+	row.logits = f.logits + static_cast<int64_t>(blockIdx.x) * f.pitch;
+	row.columns = f.columns;
+	row.padded = f.padded;
+	row.target = target >= 0 && target < f.columns ? target : -1;
+	row.scale = f.scale;
+	row.loss = f.row_loss + blockIdx.x;
+	return row;
+}
+
 /* What is done with the logits of a row after its loss. */
 enum after { NOTHING, GRADIENT, GRADIENT_OF_COPY };
 
 /* One block a row, eight columns a thread at a time. For its gradient a row is read a second time. GRADIENT_OF_COPY: from
  * shared memory, where a row of 50,257 is 201 KB of the 227 that a block of an H100 may have: 4 bytes an element read and
- * 2 (bf16) or 4 (fp32) written. GRADIENT: where a row does not fit, and then from memory again in the worst case, since
- * the rows in work at once are 27 to 53 MB: 4 bytes more. On an H200 that one took 0.65 ms for 4,096 rows in bf16, where
- * its 1.6 GB, all of them from memory, take 0.52, and the copy's 1.2 GB 0.31.
- * Two exponentials an element are 0.1 ms of the special function units, beside the memory's. */
+ * 2 (bf16) or 4 (fp32) written, 0.31 ms for 4,096 rows in bf16 at the 3.84 TB/s of an H200's copy. GRADIENT: where a row
+ * does not fit, and then from memory again in the worst case: 4 bytes more.
+ * What a row waits for counts, since the block has its multiprocessor alone: one barrier, and no thread for another's
+ * logarithm. (With five barriers and a loss that all waited for, both ways took 0.61 to 0.63 ms.) */
 template <class G, enum after AFTER> AUR_KERNEL(1024) cross_entropy_rows(const arguments f)
 {
 	AUR_SHARED(struct aur_softmax_shared, shared, 1);
-	AUR_SHARED(struct aur_softmax_gradient, gradient, 1);
 	AUR_SHARED_DYNAMIC(float, copy);
-	float *row = f.logits + static_cast<int64_t>(blockIdx.x) * f.pitch;
-	const int32_t target = f.targets[blockIdx.x];
-	const bool known = target >= 0 && target < f.columns;
-	const float chosen = known ? row[target] : NAN;
-	const struct aur_softmax softmax =
-		aur_softmax_of<AFTER == GRADIENT_OF_COPY>(row, f.columns, true, copy, shared);
-	if (threadIdx.x == 0) {
-		const double loss = aur_cross_entropy_of(softmax, chosen);
-		f.row_loss[blockIdx.x] = loss;
-		if (AFTER != NOTHING)
-			*gradient = aur_softmax_gradient_of(softmax, loss, target, f.scale);
-		if (!known)
-			*f.fault = AUR_FAULT_HEAD_TARGET;
-	}
-	if (AFTER == NOTHING)
-		return;
-	__syncthreads();
+	const struct row row = row_of(f);
+	const float chosen = AFTER != GRADIENT_OF_COPY && row.target >= 0 ? row.logits[row.target] : NAN;
+	const struct aur_softmax softmax = aur_softmax_of<AFTER == GRADIENT_OF_COPY>(row.logits, row.columns, copy, shared);
+	if (threadIdx.x == 0 && (AFTER == NOTHING || row.target < 0))
+		write_loss(row, softmax, chosen);
+	if (threadIdx.x == 0 && row.target < 0)
+		*f.fault = AUR_FAULT_HEAD_TARGET;
 	if (AFTER == GRADIENT_OF_COPY)
-		write_gradient_of_copy<G>(row, copy, f.columns, f.padded, *gradient);
-	else
-		write_gradient<G>(row, f.columns, f.padded, *gradient);
+		write_gradient_of_copy<G>(row, copy, softmax);
+	else if (AFTER == GRADIENT)
+		write_gradient_in_place<G>(row, chosen, softmax);
 }
 
 template <class G, enum after AFTER>
