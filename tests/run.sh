@@ -9,7 +9,8 @@
 #   --valgrind   the unit tests but the one that measures under valgrind's memcheck, in build-valgrind/
 #   --coverage   built for gcov, in build-coverage/; ends with the share of lines that ran, by folder, and fails under 85%
 #
-# A test that lacks what it needs says so and is shown as skipped. The last lines are CTest's own count.
+# Tests run beside each other, one more of them than there are cores; -j 1 runs one at a time. A test that lacks what it
+# needs says so and is shown as skipped. The last lines are CTest's own count.
 set -euo pipefail
 
 repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -98,10 +99,12 @@ cmake "${generator[@]}" -S "$repo" -B "$build" -DAURELIUS_WERROR=ON -DAURELIUS_T
 cmake --build "$build" --parallel "$(nproc)"
 
 cd "$build"
-((coverage)) || exec ctest --output-on-failure "${pass[@]}"
+# The last of two --parallel holds. One more than cores: ranks that wait for each other leave some of theirs.
+run_tests=(ctest --output-on-failure --parallel $(($(nproc) + 1)) "${pass[@]}")
+((coverage)) || exec "${run_tests[@]}"
 
 find . -name '*.gcda' -delete
 status=0
-ctest --output-on-failure "${pass[@]}" || status=$?
+"${run_tests[@]}" || status=$?
 print_coverage || status=1
 exit "$status"
