@@ -27,4 +27,3 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 
 find_path(AUR_RANDOM123_INCLUDE Random123/philox.h REQUIRED)
-find_path(AUR_UTHASH_INCLUDE uthash.h REQUIRED)

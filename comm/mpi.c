@@ -312,6 +312,14 @@ static aur_status setup(struct aur_comm *comm, MPI_Comm group)
 	return count_node(comm);
 }
 
+aur_status aur_comm_mpi_start(int *argc, char ***argv)
+{
+	int provided = MPI_THREAD_SINGLE;
+	if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
+		return aur_fail(AUR_NETWORK, "MPI_Init_thread: MPI cannot be started with threads");
+	return AUR_OK;
+}
+
 aur_status aur_comm_mpi_create(MPI_Comm group, struct aur_comm **comm)
 {
 	*comm = calloc(1, sizeof **comm);

@@ -15,7 +15,7 @@ build=(
 	libhdf5-dev hdf5-tools                           # datasets and checkpoints (the serial flavour)
 	libyaml-dev libjansson-dev                       # configuration, metrics
 	libutf8proc-dev libpcre2-dev                     # text; splitting it into subwords
-	uthash-dev librandom123-dev libxxhash-dev        # hash tables, random numbers, checksums
+	librandom123-dev libxxhash-dev                   # random numbers, checksums
 	zlib1g-dev libzstd-dev                           # compressed texts; HDF5 links the first
 	gnuplot-nox                                      # plots
 	libcmocka-dev procps                             # tests

@@ -44,9 +44,7 @@ static aur_status open_world(int *argc, char ***argv, struct aur_comm **world)
 {
 	if (!launched_by_mpi())
 		return aur_program_check_launcher(aur_comm_self_create(world));
-	int provided = MPI_THREAD_SINGLE;
-	if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
-		return aur_fail(AUR_NETWORK, "MPI_Init_thread: MPI cannot be started with threads");
+	AUR_TRY(aur_comm_mpi_start(argc, argv));
 	return aur_comm_mpi_create(MPI_COMM_WORLD, world);
 }
 

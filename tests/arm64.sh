@@ -15,7 +15,7 @@ build="$repo/build-arm64"
 sysroot="$build/sysroot"
 libraries="$sysroot/usr/lib/aarch64-linux-gnu"
 packages=(libc6-dev libgomp1 libopenmpi-dev libhdf5-dev libopenblas-dev libyaml-dev libjansson-dev libutf8proc-dev
-	libxxhash-dev zlib1g-dev libzstd-dev libpcre2-dev libcmocka-dev uthash-dev librandom123-dev)
+	libxxhash-dev zlib1g-dev libzstd-dev libpcre2-dev libcmocka-dev librandom123-dev)
 execute=0
 pass=()
 

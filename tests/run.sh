@@ -6,15 +6,18 @@
 #   --asan       built with AddressSanitizer, in build-asan/
 #   --ubsan      built with UndefinedBehaviorSanitizer, in build-ubsan/
 #   --sanitizers built with both, in build-sanitizers/
-#   --valgrind   the unit tests but the one that measures under valgrind's memcheck, in build-valgrind/
+#   --valgrind   the unit tests but the one that measures under valgrind's memcheck, in build-valgrind/; with few rounds
+#                where inputs are random
 #   --coverage   built for gcov, in build-coverage/; ends with the share of lines that ran, by folder, and fails under 85%
 #
-# A test that lacks what it needs says so and is shown as skipped. The last lines are CTest's own count.
+# Tests run beside each other, one more of them than there are cores; -j 1 runs one at a time. A test that lacks what it
+# needs says so and is shown as skipped. The last lines are CTest's own count.
 set -euo pipefail
 
 repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 build="$repo/build"
 configure=(-DCMAKE_BUILD_TYPE=Release)
+targets=(all)
 pass=()
 least_coverage=85
 coverage=0
@@ -43,8 +46,9 @@ for argument in "$@"; do
 		# CTest puts it in front of every test program. Leaks are looked at too, where memory was lost for good.
 		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_CUDA=OFF -DAURELIUS_EMULATOR=OFF
 			"-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;--quiet;--error-exitcode=9;--leak-check=full;--errors-for-leak-kinds=definite;--show-leak-kinds=definite")
+		targets=(unit_tests aurelius-bench-bpe)
 		pass+=(-L unit -E unit_ceiling --timeout 1200) # which measures the processor, at a fiftieth of its speed
-		export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+		export OMP_NUM_THREADS=1 AURELIUS_TEST_ROUNDS=few
 		command -v valgrind >/dev/null || fail "valgrind is missing (launch/install-deps.sh --dev installs it)"
 		;;
 	--coverage)
@@ -95,13 +99,15 @@ export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
 generator=()
 [[ -e "$build/CMakeCache.txt" ]] || { command -v ninja >/dev/null && generator=(-G Ninja); }
 cmake "${generator[@]}" -S "$repo" -B "$build" -DAURELIUS_WERROR=ON -DAURELIUS_TESTS=ON "${configure[@]}" >/dev/null
-cmake --build "$build" --parallel "$(nproc)"
+cmake --build "$build" --parallel "$(nproc)" --target "${targets[@]}"
 
 cd "$build"
-((coverage)) || exec ctest --output-on-failure "${pass[@]}"
+# The last of two --parallel holds. One more than cores: ranks that wait for each other leave some of theirs.
+run_tests=(ctest --output-on-failure --parallel $(($(nproc) + 1)) "${pass[@]}")
+((coverage)) || exec "${run_tests[@]}"
 
 find . -name '*.gcda' -delete
 status=0
-ctest --output-on-failure "${pass[@]}" || status=$?
+"${run_tests[@]}" || status=$?
 print_coverage || status=1
 exit "$status"

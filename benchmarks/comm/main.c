@@ -66,19 +66,13 @@ static aur_status run(struct bench *bench, int argc, char **argv)
 	return status;
 }
 
-static aur_status start(int *argc, char ***argv, struct aur_comm **world)
-{
-	int provided = MPI_THREAD_SINGLE;
-	if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
-		return aur_fail(AUR_NETWORK, "MPI_Init_thread: MPI cannot be started with threads");
-	return aur_comm_mpi_create(MPI_COMM_WORLD, world);
-}
-
 int main(int argc, char **argv)
 {
 	struct bench bench = {0};
 	register_parts();
-	aur_status status = start(&argc, &argv, &bench.world);
+	aur_status status = aur_comm_mpi_start(&argc, &argv);
+	if (status == AUR_OK)
+		status = aur_comm_mpi_create(MPI_COMM_WORLD, &bench.world);
 	if (status == AUR_OK)
 		status = run(&bench, argc, argv);
 	if (status != AUR_OK && aur_error_message()[0] != '\0')

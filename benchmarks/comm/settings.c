@@ -1,8 +1,6 @@
 #include "bench.h"
+#include "options.h"
 
-#include <errno.h>
-#include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *const bench_help =
@@ -30,6 +28,7 @@ const char *bench_op_name(enum bench_op op)
 	return op_names[op];
 }
 
+enum { MOST_COUNT = 1000000 };
 enum { OP = 256, MIN, MAX, FACTOR, REPEATS, WARM_UPS, SLICES, BUCKET, BACKEND, SHARE, JSON, HELP };
 
 static const struct option options[] = {
@@ -58,42 +57,11 @@ static aur_status parse_op(const char *text, struct bench_settings *settings)
 	return aur_fail(AUR_USAGE, "--op %s: unknown (--help lists what there is)", text);
 }
 
-static double unit_of(const char *suffix)
-{
-	static const char letters[] = "KMG";
-	const char *letter = *suffix && !suffix[1] ? strchr(letters, *suffix) : NULL;
-	double unit = *suffix ? 0 : 1;
-	if (letter)
-		for (unit = 1024; letter > letters; letter--)
-			unit *= 1024;
-	return unit;
-}
-
-static aur_status parse_number(const char *option, const char *text, double least, double most, double *number)
-{
-	char *end;
-	errno = 0;
-	*number = strtod(text, &end);
-	const double unit = unit_of(end);
-	*number *= unit;
-	if (errno != 0 || end == text || unit == 0 || !(*number >= least && *number <= most))
-		return aur_fail(AUR_USAGE, "%s %s: must be a number from %g to %g", option, text, least, most);
-	return AUR_OK;
-}
-
 static aur_status parse_bytes(const char *option, const char *text, int64_t *bytes)
 {
 	double number;
-	AUR_TRY(parse_number(option, text, 4, 1e12, &number));
+	AUR_TRY(bench_options_number(option, text, 4, 1e12, &number));
 	*bytes = (int64_t)number;
-	return AUR_OK;
-}
-
-static aur_status parse_count(const char *option, const char *text, int least, int *count)
-{
-	double number;
-	AUR_TRY(parse_number(option, text, least, 1e6, &number));
-	*count = (int)number;
 	return AUR_OK;
 }
 
@@ -105,8 +73,9 @@ static aur_status parse_slices(const char *text, int *as_training)
 	return aur_fail(AUR_USAGE, "--slices %s: use equal or training", text);
 }
 
-static aur_status parse_one(int option, const char *text, struct bench_settings *settings)
+static aur_status parse_one(int option, const char *text, void *context)
 {
+	struct bench_settings *settings = context;
 	switch (option) {
 	case OP:
 		return parse_op(text, settings);
@@ -115,15 +84,15 @@ static aur_status parse_one(int option, const char *text, struct bench_settings 
 	case MAX:
 		return parse_bytes("--max", text, &settings->most);
 	case FACTOR:
-		return parse_count("--factor", text, 2, &settings->factor);
+		return bench_options_count("--factor", text, 2, MOST_COUNT, &settings->factor);
 	case REPEATS:
-		return parse_count("--repeats", text, 1, &settings->repeats);
+		return bench_options_count("--repeats", text, 1, MOST_COUNT, &settings->repeats);
 	case WARM_UPS:
-		return parse_count("--warm-ups", text, 0, &settings->warm_ups);
+		return bench_options_count("--warm-ups", text, 0, MOST_COUNT, &settings->warm_ups);
 	case SLICES:
 		return parse_slices(text, &settings->as_training);
 	case BUCKET:
-		return parse_number("--bucket-mb", text, 1e-6, 4096, &settings->bucket_mb);
+		return bench_options_number("--bucket-mb", text, 1e-6, 4096, &settings->bucket_mb);
 	case BACKEND:
 		settings->backend = text;
 		return AUR_OK;
@@ -157,17 +126,6 @@ aur_status bench_settings_parse(int argc, char **argv, struct bench_settings *se
 		.warm_ups = 5,
 		.bucket_mb = 25,
 		.backend = "auto"};
-	opterr = 0;
-	for (;;) {
-		const int at = optind;
-		const int option = getopt_long(argc, argv, "", options, NULL);
-		if (option == -1)
-			break;
-		if (option == '?')
-			return aur_fail(AUR_USAGE, "%s: unknown option or without its value (--help lists them)", argv[at]);
-		AUR_TRY(parse_one(option, optarg, settings));
-	}
-	if (optind < argc)
-		return aur_fail(AUR_USAGE, "%s: unexpected (--help lists the options)", argv[optind]);
+	AUR_TRY(bench_options_parse(argc, argv, options, parse_one, settings));
 	return finish(settings);
 }

@@ -1,8 +1,7 @@
 #include "settings.h"
 
-#include <errno.h>
-#include <getopt.h>
-#include <stdlib.h>
+#include "options.h"
+
 #include <string.h>
 
 const char *const bench_help =
@@ -23,6 +22,7 @@ const char *const bench_help =
 	"  --json            one JSON object instead of the table\n"
 	"  --list            names the cases and ends\n";
 
+enum { MOST_COUNT = 4096 };
 enum { OP = 256, CASE, SHAPE_SET, PRECISION, THREADS, OPERANDS, REPEATS, SECONDS, NO_CEILINGS, JSON, LIST, HELP };
 
 static const struct option options[] = {
@@ -46,24 +46,6 @@ static aur_status add_filter(const char *option, const char *text, const char **
 	if (*n_filters == BENCH_FILTERS)
 		return aur_fail(AUR_USAGE, "%s: given more than %d times", option, BENCH_FILTERS);
 	filters[(*n_filters)++] = text;
-	return AUR_OK;
-}
-
-static aur_status parse_number(const char *option, const char *text, double least, double most, double *number)
-{
-	char *end;
-	errno = 0;
-	*number = strtod(text, &end);
-	if (errno != 0 || end == text || *end != '\0' || !(*number >= least && *number <= most))
-		return aur_fail(AUR_USAGE, "%s %s: must be a number from %g to %g", option, text, least, most);
-	return AUR_OK;
-}
-
-static aur_status parse_count(const char *option, const char *text, int *count)
-{
-	double number;
-	AUR_TRY(parse_number(option, text, 1, 4096, &number));
-	*count = (int)number;
 	return AUR_OK;
 }
 
@@ -97,8 +79,9 @@ static aur_status parse_choice(int option, const char *text, struct bench_settin
 	return AUR_OK;
 }
 
-static aur_status parse_one(int option, const char *text, struct bench_settings *settings)
+static aur_status parse_one(int option, const char *text, void *context)
 {
+	struct bench_settings *settings = context;
 	switch (option) {
 	case OP:
 		return add_filter("--op", text, settings->operations, &settings->n_operations);
@@ -109,11 +92,11 @@ static aur_status parse_one(int option, const char *text, struct bench_settings 
 	case OPERANDS:
 		return parse_choice(option, text, settings);
 	case THREADS:
-		return parse_count("--threads", text, &settings->threads);
+		return bench_options_count("--threads", text, 1, MOST_COUNT, &settings->threads);
 	case REPEATS:
-		return parse_count("--repeats", text, &settings->repeats);
+		return bench_options_count("--repeats", text, 1, MOST_COUNT, &settings->repeats);
 	case SECONDS:
-		return parse_number("--seconds", text, 0, 3600, &settings->seconds);
+		return bench_options_number("--seconds", text, 0, 3600, &settings->seconds);
 	default:
 		settings->ceilings &= option != NO_CEILINGS;
 		settings->json |= option == JSON;
@@ -126,19 +109,7 @@ static aur_status parse_one(int option, const char *text, struct bench_settings 
 aur_status bench_settings_parse(int argc, char **argv, struct bench_settings *settings)
 {
 	*settings = (struct bench_settings){.set = BENCH_ALL, .repeats = 7, .seconds = 0.25, .ceilings = 1};
-	opterr = 0;
-	for (;;) {
-		const int at = optind;
-		const int option = getopt_long(argc, argv, "", options, NULL);
-		if (option == -1)
-			break;
-		if (option == '?')
-			return aur_fail(AUR_USAGE, "%s: unknown option or without its value (--help lists them)", argv[at]);
-		AUR_TRY(parse_one(option, optarg, settings));
-	}
-	if (optind < argc)
-		return aur_fail(AUR_USAGE, "%s: unexpected (--help lists the options)", argv[optind]);
-	return AUR_OK;
+	return bench_options_parse(argc, argv, options, parse_one, settings);
 }
 
 static int names_operation(const char *filter, const char *operation)

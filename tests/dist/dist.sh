@@ -8,6 +8,8 @@ scratch=$(mktemp -d /tmp/aurelius-dist-XXXXXX) || exit 1
 mounted=""
 trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
+# The whole path: by it processes of this case are told from those of others, which have runs of the same names.
+config=$scratch/config.yaml
 
 # mpirun refuses root and more ranks than cores unless told otherwise; a container is often both.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
@@ -47,9 +49,9 @@ train() {
 	local ranks=$1 run=$2 log=${2##*/}.log
 	shift 2
 	if [ "$ranks" = 1 ]; then
-		timeout 300 "$aurelius" train --config config.yaml --run "$run" "$@" >>"$log" 2>&1
+		timeout 300 "$aurelius" train --config "$config" --run "$run" "$@" >>"$log" 2>&1
 	else
-		timeout 300 mpirun -np "$ranks" --bind-to none "$aurelius" train --config config.yaml --run "$run" "$@" >>"$log" 2>&1
+		timeout 300 mpirun -np "$ranks" --bind-to none "$aurelius" train --config "$config" --run "$run" "$@" >>"$log" 2>&1
 	fi
 }
 
@@ -237,7 +239,7 @@ long_run() {
 }
 
 pids_of() {
-	pgrep -f "^$aurelius train --config config.yaml --run $1"
+	pgrep -f "^$aurelius train --config $config --run $1"
 }
 
 a_killed_rank_ends_all() {
@@ -324,7 +326,7 @@ a_signal_saves_and_a_resume_gives_equal_bits() {
 
 usr1_to_mpirun_saves() {
 	long_run 2 run --train.checkpoint_interval=100000
-	pkill -USR1 -f "^mpirun -np 2 --bind-to none $aurelius train --config config.yaml --run run"
+	pkill -USR1 -f "^mpirun -np 2 --bind-to none $aurelius train --config $config --run run"
 	wait $launched
 	[ $? = 75 ] || fail "exit code is not 75"
 	ls run/checkpoints/step-*.h5 >/dev/null || fail "no checkpoint"
@@ -357,7 +359,7 @@ a_killed_run_goes_on_with_equal_bits() {
 		train $ranks run --train.steps=200 --train.eval_interval=0 --train.checkpoint_interval=10 &
 		launched=$!
 		wait_for_step run $step
-		pkill -KILL -f "^$aurelius train --config config.yaml --run run"
+		pkill -KILL -f "^$aurelius train --config $config --run run"
 		wait $launched
 		step=$((step + 40))
 	done

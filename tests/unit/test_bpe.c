@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "rounds.h"
+
 #define VOCABULARY "\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"Ġ\":3,\"ab\":4,\"abc\":5,\"Ġa\":6,\"ca\":7}"
 #define MERGES "\"merges\":[\"a b\",\"ab c\",\"Ġ a\",\"c a\"]"
 #define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
@@ -130,7 +132,7 @@ static void pieces_are_merged_as_the_mathematics_says(void **state)
 	struct aur_merges merges = {0};
 	struct aur_merge_room room = {0};
 	assert_int_equal(aur_merges_make(&vocab, &merges), AUR_OK);
-	for (uint64_t number = 0; number < 120; number++) {
+	for (uint64_t number = 0; number < 120; number += (uint64_t)(120 / rounds_of(120))) {
 		char piece[PIECE];
 		int64_t wanted[PIECE], absent = 0;
 		size_t size = 0, count;
@@ -206,7 +208,8 @@ static void added_tokens_are_found_the_longest_first_but_not_special_ones(void *
 
 /* ---- every text comes back ---- */
 
-enum { TEXT = 3 << 20, ROUNDS = 3000, LONGEST = 60 };
+enum { ROUNDS = 3000, LONGEST = 60 };
+#define TEXT ((size_t)rounds_of(3 << 20) / 3 * 3) /* bytes of a long one: several slices */
 
 /* Bytes of any value, and now and then runs that patterns know. */
 static size_t random_bytes(uint64_t number, size_t room, char *text)
@@ -233,7 +236,7 @@ static void random_bytes_come_back(void **state)
 	struct aur_vocab vocab = {0};
 	read_golden(&vocab);
 	struct aur_tokenizer *tokenizer = tokenizer_of(&vocab);
-	for (uint64_t number = 0; number < ROUNDS; number++) {
+	for (uint64_t number = 0; number < (uint64_t)rounds_of(ROUNDS); number++) {
 		char text[LONGEST], *decoded;
 		struct aur_ids ids = {0};
 		const size_t size = random_bytes(number, 9 + number % (LONGEST - 9), text);

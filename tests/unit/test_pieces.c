@@ -1,3 +1,5 @@
+#include "rounds.h"
+
 #include "text/jsonl.h"
 #include "text/pieces.h"
 
@@ -96,20 +98,27 @@ static const struct aur_tokenizer_options kinds[] = {
 
 enum { KINDS = sizeof kinds / sizeof *kinds, ROUNDS = 400 };
 
+/* A character's trainer looks at all of Unicode in each round, so it gets a quarter of the rounds. */
+static const struct aur_tokenizer_options *kind_of(int round)
+{
+	const struct aur_tokenizer_options *options = &kinds[round % KINDS];
+	return strcmp(options->kind, "char") == 0 && round / KINDS % 4 != 0 ? NULL : options;
+}
+
 /* What prepare relies on: ranks, threads and units change nothing. */
 static void pieces_have_the_tokens_of_the_whole(void **context)
 {
 	(void)context;
 	uint32_t state = 7;
 	char buffer[512];
-	for (int round = 0; round < KINDS * ROUNDS; round++) {
-		const struct aur_tokenizer_options *options = &kinds[round % KINDS];
+	for (int round = 0; round < KINDS * rounds_of(ROUNDS); round++) {
+		const struct aur_tokenizer_options *options = kind_of(round);
 		const struct aur_text text = make_text(&state, buffer, sizeof buffer);
 		struct aur_tokenizer *tokenizer = NULL;
 		struct aur_ids ids = {0};
 		static struct encoding encoding;
 		encoding.count = 0;
-		if (aur_tokenizer_train(options, text.bytes, text.size, &tokenizer) != AUR_OK)
+		if (!options || aur_tokenizer_train(options, text.bytes, text.size, &tokenizer) != AUR_OK)
 			continue;
 		assert_int_equal(aur_tokenizer_encode(tokenizer, text.bytes, text.size, &ids), AUR_OK);
 		assert_int_equal(aur_pieces_create(tokenizer, &encoding.pieces), AUR_OK);
@@ -129,12 +138,12 @@ static void vocabulary_of_shared_pieces_is_that_of_the_whole(void **context)
 	(void)context;
 	uint32_t state = 11;
 	char buffer[512];
-	for (int round = 0; round < KINDS * ROUNDS; round++) {
-		const struct aur_tokenizer_options *options = &kinds[round % KINDS];
+	for (int round = 0; round < KINDS * rounds_of(ROUNDS); round++) {
+		const struct aur_tokenizer_options *options = kind_of(round);
 		const struct aur_text text = make_text(&state, buffer, sizeof buffer);
 		struct aur_tokenizer *whole = NULL, *shared = NULL;
 		struct aur_vocab_trainer *trainers[2];
-		if (aur_tokenizer_train(options, text.bytes, text.size, &whole) != AUR_OK)
+		if (!options || aur_tokenizer_train(options, text.bytes, text.size, &whole) != AUR_OK)
 			continue;
 		for (int i = 0; i < 2; i++)
 			assert_int_equal(aur_vocab_trainer_create(options, &trainers[i]), AUR_OK);
