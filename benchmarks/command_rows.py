@@ -1,10 +1,12 @@
 """The rows of single operations, of the other commands, of memory and of files."""
 
+import glob
 import json
 import math
 import os
 import shutil
 import statistics
+import sys
 import time
 
 from measuring import Missing, median_of, result
@@ -201,6 +203,41 @@ def prepare(bench):
             f"{rate:.0f} MB/s ({size * 1e-6:.0f} MB)",
             rate >= 100,
             raw=seen,
+        )
+    ]
+
+
+def prepare_memory(bench):
+    """The most memory of one process with all its threads, over a text larger than that by far: generated, piped in, a
+    vocabulary of subwords trained on all of it, encoded, written in shards."""
+    if not bench.options.text:
+        raise Missing("prepare-memory needs --text FILE")
+    size, base = 10**9 if bench.options.quick else 10**10, bench.path("base.txt")
+    free = shutil.disk_usage(bench.scratch).free
+    # The text, its tokens as they are made and in the shards: two bytes for three characters and more.
+    if free < 3 * size:
+        raise Missing(f"{free * 1e-9:.0f} GB are free, {3 * size * 1e-9:.0f} are needed")
+    # Some hundred thousand distinct words.
+    make = [sys.executable, os.path.join(bench.repo, "benchmarks/bpe/make_text.py"), "--bytes", str(10**8)]
+    bench.run([*make, "--out", base, bench.options.text], alone=False)
+    generate = [sys.executable, os.path.join(bench.repo, "benchmarks/text/large.py"), "--bytes", str(size)]
+    tokenizer = ["--tokenizer", "bpe", "--vocab-size", "32000"]
+    finished = bench.run(
+        [bench.options.aurelius, "prepare", "-", *tokenizer, "--shard-tokens", "250000000", "--out", "large.h5"],
+        alone=False,
+        timeout=7200,
+        source=[*generate, base],
+    )
+    os.remove(base)
+    for shard in glob.glob(bench.path("large-*.h5")):
+        os.remove(shard)
+    return [
+        result(
+            f"prepare, subwords, {size * 1e-9:.0f} GB of generated text: peak memory",
+            "512 MB",
+            f"{finished.peak_mb:.0f} MB ({finished.seconds:.0f} s on a machine that was not idle)",
+            finished.peak_mb <= 512,
+            output=finished.text.splitlines(),
         )
     ]
 

@@ -26,6 +26,7 @@ ROWS = {
     "attention-bf16": lambda bench: command_rows.attention(bench, "bf16"),
     "generation": command_rows.generation,
     "prepare": command_rows.prepare,
+    "prepare-memory": command_rows.prepare_memory,
     "checkpoint": command_rows.checkpoint,
     "data": data_rows.data,
     "memory": command_rows.memory,

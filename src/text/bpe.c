@@ -96,14 +96,16 @@ static aur_status merge(struct bpe_worker *worker, struct aur_text piece, struct
 {
 	const struct aur_merges *merges = &worker->lookup->merges;
 	const int64_t whole = worker->vocab->ignore_merges ? aur_merges_token(merges, piece) : -1;
-	size_t count;
 	if (whole >= 0) {
 		list->ids[list->count++] = (uint32_t)whole;
 		return AUR_OK;
 	}
-	AUR_TRY(aur_merge_piece(merges, piece.bytes, piece.size, &worker->room, &count, absent));
-	memcpy(list->ids + list->count, worker->room.ids, count * sizeof *list->ids);
-	list->count += (int64_t)count;
+	for (size_t at = 0, part, count; at < piece.size; at += part) {
+		part = aur_merges_part(merges, piece.bytes + at, piece.size - at);
+		AUR_TRY(aur_merge_piece(merges, piece.bytes + at, part, &worker->room, &count, absent));
+		memcpy(list->ids + list->count, worker->room.ids, count * sizeof *list->ids);
+		list->count += (int64_t)count;
+	}
 	return AUR_OK;
 }
 
@@ -138,8 +140,8 @@ static inline void make_key(struct aur_text piece, const char *end, uint64_t key
 }
 
 /* Merges a piece that this thread does not keep, or takes it from another that has. */
-static aur_status learn(struct bpe_worker *worker, struct aur_text piece, uint64_t hash, const uint64_t key[2],
-	struct aur_token_list *list)
+static aur_status learn(
+	struct bpe_worker *worker, struct aur_text piece, uint64_t hash, const uint64_t key[2], struct aur_token_list *list)
 {
 	struct aur_kept new = {.key = {key[0], key[1]}}, *kept = &worker->kept[hash % AUR_KEPT_PIECES];
 	const int64_t before = list->count, unknown = list->unknown;
@@ -184,7 +186,8 @@ static aur_status encode_stretch(struct bpe_worker *worker, struct aur_text text
 	while (at < text.size) {
 		struct aur_text piece;
 		AUR_TRY(aur_pretokenizer_next(worker->pretokenizer, text, &at, &piece));
-		AUR_TRY(piece.size <= AUR_KEPT_BYTES ? encode_short(worker, piece, end, list) : encode_new(worker, piece, list));
+		AUR_TRY(
+			piece.size <= AUR_KEPT_BYTES ? encode_short(worker, piece, end, list) : encode_new(worker, piece, list));
 	}
 	return AUR_OK;
 }

@@ -153,6 +153,42 @@ static void pieces_are_merged_as_the_mathematics_says(void **state)
 	aur_vocab_clear(&vocab);
 }
 
+/* Long pieces are merged in parts, cut where no merge reaches over: the tokens are those of the whole. */
+static void parts_of_long_pieces_do_not_show(void **state)
+{
+	(void)state;
+	enum { BYTES = 300000, LETTERS = 26 };
+	struct aur_vocab vocab = {0};
+	struct aur_merges merges = {0};
+	struct aur_merge_room room = {0};
+	static char piece[BYTES];
+	read_golden(&vocab);
+	assert_int_equal(aur_merges_make(&vocab, &merges), AUR_OK);
+	for (int trial = 0; trial < 20; trial++) {
+		/* Of few letters, most of which are beside each other in some token, the parts are longer. */
+		for (size_t i = 0; i < BYTES; i++)
+			piece[i] = (char)('a' + aur_philox(7, (uint32_t)i, (uint32_t)trial, 0).v[0] % (LETTERS - (uint32_t)trial));
+		int64_t absent = 0;
+		size_t count, parts = 0, at = 0;
+		assert_int_equal(aur_merge_piece(&merges, piece, BYTES, &room, &count, &absent), AUR_OK);
+		uint32_t *whole = malloc(count * sizeof *whole);
+		memcpy(whole, room.ids, count * sizeof *whole);
+		for (size_t begin = 0, part, n; begin < BYTES; begin += part, parts++) {
+			part = aur_merges_part(&merges, piece + begin, BYTES - begin);
+			assert_int_equal(aur_merge_piece(&merges, piece + begin, part, &room, &n, &absent), AUR_OK);
+			assert_true(at + n <= count);
+			assert_memory_equal(whole + at, room.ids, n * sizeof *whole);
+			at += n;
+		}
+		assert_int_equal(at, count);
+		assert_true(trial > 5 || parts > 5);
+		free(whole);
+	}
+	aur_merge_room_clear(&room);
+	aur_merges_clear(&merges);
+	aur_vocab_clear(&vocab);
+}
+
 static void merges_may_be_pairs(void **state)
 {
 	(void)state;
@@ -396,8 +432,7 @@ static aur_status encode_beside_others(void *context, int member)
 	struct aur_pieces *pieces = NULL;
 	AUR_TRY(aur_pieces_create(reader->tokenizer, &pieces));
 	aur_pieces_begin(pieces, reader->text, 0);
-	const aur_status status =
-		aur_pieces_next(pieces, 2, SHARED_TEXT, reader->tokens[member], &reader->count[member]);
+	const aur_status status = aur_pieces_next(pieces, 2, SHARED_TEXT, reader->tokens[member], &reader->count[member]);
 	aur_pieces_destroy(&pieces);
 	return status;
 }
@@ -602,6 +637,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_lowest_rank_is_merged_first_and_the_first_of_equal_ones),
 		cmocka_unit_test(pieces_are_merged_as_the_mathematics_says),
+		cmocka_unit_test(parts_of_long_pieces_do_not_show),
 		cmocka_unit_test(merges_may_be_pairs),
 		cmocka_unit_test(a_piece_that_is_a_token_may_pass_the_merges_by),
 		cmocka_unit_test(bytes_without_a_token_are_dropped_and_counted),

@@ -187,8 +187,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(any_number_of_ranks_sees_the_same_samples, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(a_resume_goes_on_with_the_next_sample, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(a_read_that_fails_in_the_thread_is_returned, folder_setup, folder_teardown),
-		cmocka_unit_test_setup_teardown(
-			the_next_group_of_chunks_is_inflated_ahead, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(the_next_group_of_chunks_is_inflated_ahead, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_failure_in_a_file_of_a_long_name_is_told_whole, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(it_stops_while_batches_wait, folder_setup, folder_teardown),
