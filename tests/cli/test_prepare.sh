@@ -261,6 +261,25 @@ exec 3>&-
 [ $((SECONDS - started)) -lt "$limit_s" ] || fail "a signal waits for standard input"
 [ ! -e none.h5.input ] || fail "standard input's copy is left over after a signal"
 
+# Two at once must not write into one copy of standard input.
+exec 3<>pipe
+timeout -k 1 "$limit_s" "$aurelius" prepare - --out both.h5 <pipe >first.txt 2>&1 &
+first=$!
+until [ -s both.h5.input ]; do
+	echo "one line of the first" >&3
+	sleep 0.05
+done
+timeout -k 1 "$limit_s" "$aurelius" prepare - --out both.h5 <large.txt >out.txt 2>err.txt
+same $? 4 "two that read standard input for one dataset"
+holds "$(cat err.txt)" "both.h5.input: another process" "two that read standard input for one dataset"
+[ "$(head -n 1 both.h5.input)" = "one line of the first" ] || fail "the second has overwritten the first's input"
+kill -TERM "$first"
+wait "$first"
+same $? 75 "the first of two"
+exec 3>&-
+[ ! -e both.h5.input ] || fail "standard input's copy is left over after the first of two"
+good bash -c "'$aurelius' prepare - --out both.h5 <corpus/a.txt"
+
 # One that a single rank gets stops them all.
 if [ "$ranks" -eq 1 ]; then
 	setsid timeout -k 1 60 mpirun -np 2 "$aurelius" prepare large.txt --out r.h5 >stopped.txt 2>&1 &

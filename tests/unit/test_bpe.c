@@ -384,6 +384,35 @@ static void an_added_token_is_not_cut(void **state)
 	aur_vocab_clear(&vocab);
 }
 
+/* ---- training ---- */
+
+static int times_asked;
+
+static int stops_at_the_tenth(void)
+{
+	return ++times_asked > 9;
+}
+
+/* Merging takes long: a signal must not wait for its end. */
+static void training_stops_when_it_is_asked_to(void **state)
+{
+	(void)state;
+	struct aur_tokenizer_options options = {.kind = "bpe", .clean = "none", .vocab_size = 400};
+	struct aur_tokenizer *tokenizer = NULL;
+	static const char text[] = "the then there these they this that those thus than";
+	assert_int_equal(aur_tokenizer_train(&options, text, strlen(text), &tokenizer), AUR_OK);
+	assert_in_range(aur_tokenizer_vocab(tokenizer)->n_merges, 12, 100);
+	aur_tokenizer_destroy(&tokenizer);
+	options.wants_to_stop = stops_at_the_tenth;
+	/* While pairs are counted, of ten words; and while they are merged. */
+	for (int begin = 0; begin > -9; begin -= 8) {
+		times_asked = begin;
+		assert_int_equal(aur_tokenizer_train(&options, text, strlen(text), &tokenizer), AUR_STOPPED);
+		assert_null(tokenizer);
+		assert_int_equal(times_asked, 10);
+	}
+}
+
 /* ---- threads ---- */
 
 static struct aur_kept kept_of(uint64_t key, uint32_t id)
@@ -644,6 +673,7 @@ int main(void)
 		cmocka_unit_test(added_tokens_are_found_the_longest_first_but_not_special_ones),
 		cmocka_unit_test(random_bytes_come_back),
 		cmocka_unit_test(slices_do_not_show),
+		cmocka_unit_test(training_stops_when_it_is_asked_to),
 		cmocka_unit_test(what_threads_share_is_written_once),
 		cmocka_unit_test(threads_do_not_show),
 		cmocka_unit_test(an_added_token_is_not_cut),
