@@ -50,33 +50,25 @@ class Bench:
     def path(self, name):
         return os.path.join(self.scratch, name)
 
-    def run(
-        self, command, alone=True, environment=None, core=None, timeout=1200, stderr=True, accept=(0,), source=None
-    ):
+    def run(self, command, alone=True, environment=None, core=None, timeout=1200, stderr=True, accept=(0,)):
         """Runs it to its end. alone: it is timed, so --alone stands before it, else --together. stderr: its messages
-        are part of its output. source: a command whose output it reads."""
+        are part of its output."""
         before = shlex.split(self.options.alone if alone else self.options.together)
         load, errors = os.getloadavg()[0], open(self.path("errors.txt"), "w+", encoding="utf-8", errors="replace")
         start = time.monotonic()
-        feeder = subprocess.Popen(source, stdout=subprocess.PIPE, cwd=self.scratch) if source else None
         process = subprocess.Popen(
             before + command,
             cwd=self.scratch,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
-            stdin=feeder.stdout if feeder else subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if stderr else errors,
             preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if core is not None else None,
         )
-        if feeder:
-            feeder.stdout.close()
         finished = self.read(process, start, timeout)
-        if feeder and feeder.wait() != 0:
-            raise Missing(f"{self.shown(' '.join(source[:2]))}: exit code {feeder.returncode}")
         self.record.append(
             {
                 "command": [self.shown(word) for word in command],
-                **({"input": [self.shown(word) for word in source]} if source else {}),
                 "environment": {name: self.shown(value) for name, value in (environment or {}).items()},
                 "exit": finished.code,
                 "seconds": round(finished.seconds, 3),
