@@ -5,10 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Compressed tokens come in groups of 64 chunks, whose windows are permuted (order.h): so many windows lie in all of
- * them but for one or two. */
-enum { WINDOWS_AHEAD = 256 };
-
 /* A ring of depth + 1 batches: one is in the caller's hands, the others are full or being filled. When all are full the
  * thread goes on to look at windows that come after them: a group's chunks would else all be inflated for its first
  * batches, and those be late. */
@@ -123,13 +119,20 @@ static int start_thread(struct aur_loader *loader)
 	return code;
 }
 
-/* Windows of files that are not compressed are read in a moment. */
-static int64_t reach_of(const struct aur_sample_order *order)
+/* Half of a group of chunks, of which the reader keeps two (order.h): from wherever samples are asked for to there they
+ * are enough, and the time of half a group is long against inflating one. Windows of files that are not compressed are
+ * read in a moment. A source that has but a share of the samples gets on more slowly than is reckoned with. */
+static int64_t reach_of(const struct aur_loader_options *options)
 {
-	int64_t reach = 0;
-	for (int64_t i = 0; i < aur_dataset_sources(order->dataset); i++)
-		reach += order->sources[i].run > 0 ? WINDOWS_AHEAD : 0;
-	return reach;
+	const struct aur_sample_order *order = options->order;
+	int64_t least = 0;
+	for (int64_t i = 0; i < aur_dataset_sources(order->dataset); i++) {
+		const int64_t half = order->sources[i].run * AUR_ORDER_GROUP_RUNS / 2;
+		if (half > 0 && (least == 0 || half < least))
+			least = half;
+	}
+	const int64_t mine = least * options->count / options->batch_size;
+	return least > 0 && mine == 0 ? 1 : mine;
 }
 
 aur_status aur_loader_create(const struct aur_loader_options *options, struct aur_loader **loader)
@@ -142,7 +145,7 @@ aur_status aur_loader_create(const struct aur_loader_options *options, struct au
 	if (made->options.depth < 1)
 		made->options.depth = 1;
 	made->slots = made->options.depth + 1;
-	made->reach = reach_of(options->order);
+	made->reach = reach_of(options);
 	pthread_mutex_init(&made->lock, NULL);
 	pthread_cond_init(&made->changed, NULL);
 	const size_t windows = (size_t)(made->slots * options->count) + 1;

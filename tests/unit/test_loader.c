@@ -108,7 +108,7 @@ static void a_read_that_fails_in_the_thread_is_returned(void **state)
  * the file may be overwritten. */
 static void the_next_group_of_chunks_is_inflated_ahead(void **state)
 {
-	enum { POSITIONS = 512, TOKENS = 10 << 20, BEFORE = 40, AHEAD = 256 };
+	enum { POSITIONS = 512, TOKENS = 10 << 20, BEFORE = 40 };
 	const char *path = in_folder(state, "deflate.h5");
 	write_shard(path, (struct shard){.train = TOKENS, .compress = 1});
 	struct aur_dataset *dataset = NULL;
@@ -117,11 +117,11 @@ static void the_next_group_of_chunks_is_inflated_ahead(void **state)
 	assert_ok(aur_dataset_open(path, "", 0, &dataset));
 	assert_ok(aur_order_create(dataset, AUR_ORDER_SHUFFLE, 3, POSITIONS, &order));
 	const int64_t group = AUR_ORDER_GROUP_RUNS * order.sources[0].run;
-	assert_true(2 * group < order.windows);
+	assert_true(2 * group <= order.windows);
 	const struct aur_loader_options options = {
 		.dataset = dataset, .order = &order, .batch_size = 2, .count = 2, .start_sample = group - BEFORE, .depth = 2};
 	assert_ok(aur_loader_create(&options, &loader));
-	while (aur_loader_ahead(loader) < AHEAD)
+	while (aur_loader_ahead(loader) < group / 2)
 		sched_yield();
 	size_t bytes;
 	unsigned char *data = read_file(path, &bytes);
@@ -130,7 +130,7 @@ static void the_next_group_of_chunks_is_inflated_ahead(void **state)
 	assert_int_equal(pwrite(file, data, bytes, 0), (ssize_t)bytes);
 	close(file);
 	free(data);
-	for (int64_t step = 0; step < (2 * 2 + AHEAD) / 2; step++) {
+	for (int64_t step = 0; step < (2 * 2 + group / 2) / 2; step++) {
 		assert_ok(aur_loader_next(loader, &tokens, &targets));
 		for (int64_t i = 0; i < 2; i++) {
 			const struct aur_place place = aur_order_place(&order, options.start_sample + 2 * step + i);
