@@ -1,10 +1,12 @@
 """The rows of single operations, of the other commands, of memory and of files."""
 
+import glob
 import json
 import math
 import os
 import shutil
 import statistics
+import sys
 import time
 
 from measuring import Missing, median_of, result
@@ -201,6 +203,43 @@ def prepare(bench):
             f"{rate:.0f} MB/s ({size * 1e-6:.0f} MB)",
             rate >= 100,
             raw=seen,
+        )
+    ]
+
+
+def prepare_memory(bench):
+    """The most memory of one process with all its threads, over a text larger than that by far: a vocabulary of
+    subwords of the text's words, everything encoded and written in shards."""
+    if not bench.options.text:
+        raise Missing("prepare-memory needs --text FILE")
+    size, base, large = 10**9 if bench.options.quick else 10**10, bench.path("base.txt"), bench.path("large.txt")
+    free = shutil.disk_usage(bench.scratch).free
+    # The text, its tokens as they are made and in the shards: two bytes for three characters and more.
+    if free < 3 * size:
+        raise Missing(f"{free * 1e-9:.0f} GB are free, {3 * size * 1e-9:.0f} are needed")
+
+    def script(name, *more):
+        bench.run([sys.executable, os.path.join(bench.repo, "benchmarks", name), *more], alone=False, timeout=7200)
+
+    # Some hundred thousand distinct words. A text that --scratch holds from an earlier run is used again.
+    if not os.path.exists(base):
+        script("bpe/make_text.py", "--bytes", str(10**8), "--out", base, bench.options.text)
+    if not os.path.exists(large) or os.path.getsize(large) != size:
+        script("text/large.py", "--bytes", str(size), "--out", large, base)
+    command = [bench.options.aurelius, "prepare"]
+    bench.run([*command, base, "--tokenizer", "bpe", "--vocab-size", "32000", "--out", "base.h5"], alone=False)
+    finished = bench.run(
+        [*command, large, "--tokenizer", "base.h5", "--shard-tokens", "250000000", "--out", "large.h5"], timeout=7200
+    )
+    for shard in glob.glob(bench.path("large-*.h5")):
+        os.remove(shard)
+    return [
+        result(
+            f"prepare, subwords, {size * 1e-9:.0f} GB of generated text: peak memory",
+            "512 MB",
+            f"{finished.peak_mb:.0f} MB ({finished.seconds:.0f} s)",
+            finished.peak_mb <= 512,
+            output=finished.text.splitlines(),
         )
     ]
 

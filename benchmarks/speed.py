@@ -26,6 +26,7 @@ ROWS = {
     "attention-bf16": lambda bench: command_rows.attention(bench, "bf16"),
     "generation": command_rows.generation,
     "prepare": command_rows.prepare,
+    "prepare-memory": command_rows.prepare_memory,
     "checkpoint": command_rows.checkpoint,
     "data": data_rows.data,
     "memory": command_rows.memory,
@@ -50,7 +51,10 @@ def options_of(line, repo):
     parser.add_argument("--out", default="", metavar="FOLDER", help="default: benchmarks/results/DATE-NAME")
     parser.add_argument("--name", default="speed", metavar="NAME")
     parser.add_argument(
-        "--scratch", default="", metavar="FOLDER", help="where runs are kept while they last; 5 GB on a disk"
+        "--scratch",
+        default="",
+        metavar="FOLDER",
+        help="where runs are kept while they last; 5 GB on a disk, 30 for prepare-memory",
     )
     parser.add_argument(
         "--pairs", type=int, default=0, metavar="N", help="runs of each, in turns (default 5; 2 with --quick)"

@@ -93,6 +93,8 @@ static aur_status identify(int fd, const char *path, struct aur_file_identity *i
 	struct stat info;
 	if (fstat(fd, &info) != 0)
 		return aur_fail(AUR_IO, "%s: cannot be looked at: %s", path, strerror(errno));
+	if (!S_ISREG(info.st_mode))
+		return aur_fail(AUR_INPUT, "%s: is not a regular file, as it was when it was first opened (put it back)", path);
 	*identity = (struct aur_file_identity){
 		.device = info.st_dev, .inode = info.st_ino, .bytes = info.st_size, .modified = info.st_mtim};
 	return AUR_OK;

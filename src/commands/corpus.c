@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -262,15 +263,52 @@ static aur_status copy_input(int to, const char *path)
 	return status;
 }
 
-aur_status aur_corpus_spool(const char *path)
+/* Locks the file that is open; 0 when another process has it, or had and removed it meanwhile. */
+static aur_status lock_spool(int file, const char *path, int *locked)
 {
-	const int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (to < 0)
-		return aur_fail(AUR_IO, "%s: cannot create: %s", path, strerror(errno));
-	aur_status status = copy_input(to, path);
-	if (close(to) != 0 && status == AUR_OK)
-		status = aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(errno));
-	if (status != AUR_OK)
-		unlink(path);
-	return status;
+	struct stat opened, named;
+	*locked = 0;
+	if (flock(file, LOCK_EX | LOCK_NB) != 0)
+		return errno == EWOULDBLOCK
+				   ? aur_fail(AUR_IO, "%s: another process reads standard input into it (choose another --out)", path)
+				   : aur_fail(AUR_IO, "%s: cannot lock: %s", path, strerror(errno));
+	*locked = fstat(file, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino &&
+			  opened.st_dev == named.st_dev;
+	return AUR_OK;
+}
+
+/* The lock comes before the first byte goes: what stands there may be another's. */
+static aur_status open_spool(const char *path, int *spool)
+{
+	int locked = 0;
+	while (!locked) {
+		*spool = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+		if (*spool < 0)
+			return aur_fail(AUR_IO, "%s: cannot create: %s", path, strerror(errno));
+		const aur_status status = lock_spool(*spool, path, &locked);
+		if (!locked)
+			close(*spool);
+		AUR_TRY(status);
+	}
+	return AUR_OK;
+}
+
+aur_status aur_corpus_spool(const char *path, int *spool)
+{
+	*spool = -1;
+	int opened;
+	AUR_TRY(open_spool(path, &opened));
+	*spool = opened;
+	if (ftruncate(opened, 0) != 0)
+		return aur_fail(AUR_IO, "%s: cannot write: %s", path, strerror(errno));
+	return copy_input(opened, path);
+}
+
+void aur_corpus_unspool(const char *path, int *spool)
+{
+	if (*spool < 0)
+		return;
+	unlink(path);
+	close(*spool);
+	*spool = -1;
 }

@@ -55,8 +55,10 @@ const char *aur_corpus_file_name(const struct aur_corpus *corpus, int64_t source
 /* AUR_USAGE when `path` names one of the files: writing it would destroy it. */
 aur_status aur_corpus_check_apart(const struct aur_corpus *corpus, const char *path);
 
-/* Writes standard input to `path`, replacing it. AUR_INPUT when there is none; AUR_STOPPED after a signal;
- * AUR_IO. */
-aur_status aur_corpus_spool(const char *path);
+/* Writes standard input to `path`, replacing it. *spool is the file that was opened, which holds a lock on it until
+ * aur_corpus_unspool removes it, whatever came back; -1: it is not there, or another's. AUR_INPUT when there is no
+ * standard input; AUR_STOPPED after a signal; AUR_IO, also where another process uses the file. */
+aur_status aur_corpus_spool(const char *path, int *spool);
+void aur_corpus_unspool(const char *path, int *spool);
 
 #endif

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* Tokens of so many bytes are kept in memory before any go to files: nothing of a small text does. */
 enum { KEPT_BYTES = 64 << 20 };
@@ -56,7 +55,7 @@ static aur_status spool(struct aur_prepare *prepare, const struct aur_options *o
 	if (snprintf(path, AUR_WORK_PATH, "%s.input", prepare->request->out) >= AUR_WORK_PATH)
 		return aur_fail(AUR_USAGE, "--out: the name is too long");
 	prepare->standard_input = path;
-	return prepare->world->rank == 0 ? aur_corpus_spool(path) : AUR_OK;
+	return prepare->world->rank == 0 ? aur_corpus_spool(path, &prepare->spool) : AUR_OK;
 }
 
 /* Token numbers say nothing of what a new tokenizer should be. */
@@ -243,8 +242,7 @@ static aur_status set_up(struct aur_prepare *prepare, const struct aur_options *
 
 static void clear(struct aur_prepare *prepare)
 {
-	if (prepare->standard_input && prepare->world->rank == 0)
-		unlink(prepare->standard_input);
+	aur_corpus_unspool(prepare->standard_input, &prepare->spool);
 	aur_unit_store_destroy(&prepare->store);
 	aur_work_close(&prepare->work);
 	aur_tokenizer_destroy(&prepare->tokenizer);
@@ -259,6 +257,7 @@ static aur_status prepare_all(
 	struct aur_prepare prepare = {.request = request,
 		.world = world,
 		.end_of_text = -1,
+		.spool = -1,
 		.line = {.terminal = terminal, .silent = world->rank != 0}};
 	aur_signals_install();
 	aur_status status = set_up(&prepare, options, input);

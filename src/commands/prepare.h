@@ -29,6 +29,7 @@ struct aur_prepare {
 	struct aur_crew *crew;
 	struct aur_corpus sources;
 	const char *standard_input; /* the file that it lies in */
+	int spool;                  /* on rank 0: that file, open and locked; or -1 */
 	struct aur_tokenizer *tokenizer;
 	int64_t end_of_text; /* the token that ends a document; -1: there is none */
 	struct aur_work *work;

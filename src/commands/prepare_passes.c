@@ -1,5 +1,7 @@
 #include "prepare.h"
 
+#include "train/signals.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,12 +185,19 @@ static aur_status finish_training(struct training *training, struct aur_tokenize
 	return aur_vocab_trainer_finish(training->trainers[0], tokenizer);
 }
 
+static int wants_to_stop(void)
+{
+	return aur_signals_pending(NULL);
+}
+
 aur_status aur_prepare_train(
-	struct aur_prepare *prepare, const struct aur_tokenizer_options *options, struct aur_tokenizer **tokenizer)
+	struct aur_prepare *prepare, const struct aur_tokenizer_options *wanted, struct aur_tokenizer **tokenizer)
 {
 	struct training training = {.prepare = prepare};
+	struct aur_tokenizer_options options = *wanted;
+	options.wants_to_stop = wants_to_stop;
 	aur_status status;
-	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, create_trainers(&training, options)));
+	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, create_trainers(&training, &options)));
 	AUR_TRY_CLEANUP(aur_prepare_run(prepare, &(struct aur_prepare_pass){.title = "vocabulary",
 												 .rules = aur_vocab_trainer_vocab(training.trainers[0]),
 												 .alone = 1,

@@ -1,6 +1,7 @@
 #include "units.h"
 
 #include "io/file.h"
+#include "text/cutter.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,12 +10,12 @@
 /* A unit that grows beyond this has no place to be cut: binary data, or a line that is none. */
 enum { UNIT_MOST = 256 << 20, SLACK = 4096 };
 
-/* One unit of a plain file or of token numbers, or a whole compressed file (part -1). */
+/* One unit of a plain file or of token numbers, or a whole file that is read from its beginning on (part -1). */
 struct task {
 	int64_t source, part;
 };
 
-/* A compressed file that is being read. */
+/* A file that is being read from its beginning on. */
 struct cursor {
 	struct aur_stream *stream;
 	int64_t source, part, offset, line;
@@ -28,24 +29,31 @@ struct aur_units {
 	struct task *tasks; /* owned [n_tasks] */
 	int64_t n_tasks, next;
 	struct cursor cursor;
+	struct aur_cutter *cutter; /* owned; NULL: what stands around a place decides whether texts may be cut there */
 	pthread_mutex_t lock;
 	_Atomic int64_t taken;
 };
 
 /* ---- sharing ---- */
 
-static int64_t parts_of(const struct aur_corpus_file *source)
+/* Whether the source's units are only found one after another. */
+static int is_in_turn(const struct aur_units *units, const struct aur_corpus_file *source)
 {
-	if (source->compression != AUR_PLAIN)
+	return source->compression != AUR_PLAIN || (units->cutter && source->kind == AUR_CORPUS_TEXT);
+}
+
+static int64_t parts_of(const struct aur_units *units, const struct aur_corpus_file *source)
+{
+	if (is_in_turn(units, source))
 		return 1;
 	if (source->kind == AUR_CORPUS_IDS)
 		return (source->tokens + AUR_UNIT_TOKENS - 1) / AUR_UNIT_TOKENS;
 	return (source->bytes + AUR_UNIT_BYTES - 1) / AUR_UNIT_BYTES;
 }
 
-static int64_t bytes_of(const struct aur_corpus_file *source)
+static int64_t bytes_of(const struct aur_units *units, const struct aur_corpus_file *source)
 {
-	return source->compression != AUR_PLAIN || source->bytes < AUR_UNIT_BYTES ? source->bytes : AUR_UNIT_BYTES;
+	return is_in_turn(units, source) || source->bytes < AUR_UNIT_BYTES ? source->bytes : AUR_UNIT_BYTES;
 }
 
 static int lightest(const int64_t *loads, int size)
@@ -62,38 +70,46 @@ static void share(struct aur_units *units, int64_t *loads)
 	const struct aur_units_request *request = &units->request;
 	for (int64_t i = 0; i < request->sources->count; i++) {
 		const struct aur_corpus_file *source = &request->sources->all[i];
-		const int packed = source->compression != AUR_PLAIN;
-		for (int64_t part = 0; source->bad_byte < 0 && part < parts_of(source); part++) {
+		const int in_turn = is_in_turn(units, source);
+		for (int64_t part = 0; source->bad_byte < 0 && part < parts_of(units, source); part++) {
 			const int rank = lightest(loads, request->size);
-			loads[rank] += bytes_of(source);
+			loads[rank] += bytes_of(units, source);
 			if (rank == request->rank)
-				units->tasks[units->n_tasks++] = (struct task){i, packed ? -1 : part};
+				units->tasks[units->n_tasks++] = (struct task){i, in_turn ? -1 : part};
 		}
 	}
 }
 
-aur_status aur_units_create(const struct aur_units_request *request, struct aur_units **units)
+static aur_status list_tasks(struct aur_units *units)
 {
+	const struct aur_units_request *request = &units->request;
 	int64_t all = 1;
 	for (int64_t i = 0; i < request->sources->count; i++)
-		all += parts_of(&request->sources->all[i]);
-	struct aur_units *created = calloc(1, sizeof *created);
+		all += parts_of(units, &request->sources->all[i]);
 	int64_t *loads = calloc((size_t)request->size, sizeof *loads);
-	struct task *tasks = calloc((size_t)all, sizeof *tasks);
-	*units = created;
-	if (!created || !loads || !tasks) {
-		free(created);
-		free(loads);
-		free(tasks);
-		*units = NULL;
-		return aur_fail(AUR_MEMORY, "no memory for a list of %lld pieces of text", (long long)all);
-	}
-	created->request = *request;
-	created->tasks = tasks;
-	pthread_mutex_init(&created->lock, NULL);
-	share(created, loads);
+	units->tasks = calloc((size_t)all, sizeof *units->tasks);
+	if (loads && units->tasks)
+		share(units, loads);
 	free(loads);
-	return AUR_OK;
+	return loads && units->tasks ? AUR_OK
+								 : aur_fail(AUR_MEMORY, "no memory for a list of %lld pieces of text", (long long)all);
+}
+
+aur_status aur_units_create(const struct aur_units_request *request, struct aur_units **units)
+{
+	struct aur_units *created = *units = calloc(1, sizeof *created);
+	if (!created)
+		return aur_fail(AUR_MEMORY, "no memory for a list of files");
+	created->request = *request;
+	pthread_mutex_init(&created->lock, NULL);
+	aur_status status = AUR_OK;
+	if (aur_cutter_fits(request->rules))
+		status = aur_cutter_create(request->rules, &created->cutter);
+	if (status == AUR_OK)
+		status = list_tasks(created);
+	if (status != AUR_OK)
+		aur_units_destroy(units);
+	return status;
 }
 
 void aur_units_destroy(struct aur_units **units)
@@ -102,6 +118,7 @@ void aur_units_destroy(struct aur_units **units)
 		return;
 	aur_stream_close(&(*units)->cursor.stream);
 	free((*units)->cursor.carry);
+	aur_cutter_destroy(&(*units)->cutter);
 	pthread_mutex_destroy(&(*units)->lock);
 	free((*units)->tasks);
 	free(*units);
@@ -219,7 +236,7 @@ static aur_status read_plain(const struct aur_units_request *request, struct aur
 	return AUR_OK;
 }
 
-/* ---- compressed files ---- */
+/* ---- files that are read from their beginning on ---- */
 
 static aur_status keep_rest(struct cursor *cursor, const struct aur_unit *unit, size_t place)
 {
@@ -259,7 +276,17 @@ static int64_t count_lines(struct aur_text text)
 	return lines;
 }
 
-static aur_status read_packed(struct aur_units *units, struct aur_unit *unit)
+static aur_status find_place_in_turn(struct aur_units *units, const struct aur_unit *unit, int at_end, size_t *place)
+{
+	const struct aur_units_request *request = &units->request;
+	if (units->cutter && request->sources->all[unit->source].kind == AUR_CORPUS_TEXT)
+		return aur_cutter_place(
+			units->cutter, (struct aur_text){unit->buffer, unit->held}, AUR_UNIT_BYTES, at_end, place);
+	*place = find_place(request, unit, AUR_UNIT_BYTES, at_end);
+	return AUR_OK;
+}
+
+static aur_status read_in_turn(struct aur_units *units, struct aur_unit *unit)
 {
 	struct cursor *cursor = &units->cursor;
 	int at_end = 0, found = 0;
@@ -270,7 +297,7 @@ static aur_status read_packed(struct aur_units *units, struct aur_unit *unit)
 	unit->held = cursor->carried;
 	for (size_t bytes = AUR_UNIT_BYTES + SLACK; !found; bytes = 2 * unit->held) {
 		AUR_TRY(unit->held < bytes ? fill(cursor, unit, bytes, &at_end) : AUR_OK);
-		place = find_place(&units->request, unit, AUR_UNIT_BYTES, at_end);
+		AUR_TRY(find_place_in_turn(units, unit, at_end, &place));
 		found = place > 0 || at_end;
 		if (!found && unit->held > UNIT_MOST)
 			return too_long(&units->request, unit);
@@ -278,6 +305,7 @@ static aur_status read_packed(struct aur_units *units, struct aur_unit *unit)
 	place = place > 0 ? place : unit->held;
 	AUR_TRY(keep_rest(cursor, unit, place));
 	unit->text = (struct aur_text){unit->buffer, place};
+	unit->is_read = 1;
 	unit->part = cursor->part++;
 	unit->offset = cursor->offset;
 	unit->first_line = cursor->line;
@@ -294,10 +322,10 @@ static void note_taken(struct aur_units *units)
 	units->cursor.reported = taken;
 }
 
-static aur_status next_packed(struct aur_units *units, struct aur_unit *unit)
+static aur_status next_in_turn(struct aur_units *units, struct aur_unit *unit)
 {
 	unit->source = units->cursor.source;
-	AUR_TRY(read_packed(units, unit));
+	AUR_TRY(read_in_turn(units, unit));
 	note_taken(units);
 	if (unit->last)
 		aur_stream_close(&units->cursor.stream);
@@ -306,7 +334,7 @@ static aur_status next_packed(struct aur_units *units, struct aur_unit *unit)
 
 /* ---- handing out ---- */
 
-static aur_status open_packed(struct aur_units *units, int64_t source)
+static aur_status open_in_turn(struct aur_units *units, int64_t source)
 {
 	struct cursor *cursor = &units->cursor;
 	const struct aur_corpus_file *opened = &units->request.sources->all[source];
@@ -321,13 +349,14 @@ static void take_plain(struct aur_units *units, const struct task *task, struct 
 	const struct aur_corpus_file *source = &units->request.sources->all[task->source];
 	unit->source = task->source;
 	unit->part = task->part;
-	unit->last = task->part + 1 == parts_of(source);
+	unit->last = task->part + 1 == parts_of(units, source);
 	unit->text = (struct aur_text){0};
+	unit->is_read = 0;
 	if (source->kind == AUR_CORPUS_IDS) {
 		unit->offset = task->part * AUR_UNIT_TOKENS;
 		unit->tokens = unit->last ? source->tokens - unit->offset : AUR_UNIT_TOKENS;
 	}
-	units->taken += source->bytes / parts_of(source);
+	units->taken += source->bytes / parts_of(units, source);
 }
 
 static aur_status next_task(struct aur_units *units, struct aur_unit *unit, int *any)
@@ -342,10 +371,10 @@ static aur_status next_task(struct aur_units *units, struct aur_unit *unit, int 
 		if (units->request.is_done && units->request.is_done(units->request.context, task->source))
 			units->taken += units->request.sources->all[task->source].bytes;
 		else
-			AUR_TRY(open_packed(units, task->source));
+			AUR_TRY(open_in_turn(units, task->source));
 	}
 	*any = units->cursor.stream != NULL;
-	return *any ? next_packed(units, unit) : AUR_OK;
+	return *any ? next_in_turn(units, unit) : AUR_OK;
 }
 
 aur_status aur_units_next(struct aur_units *units, struct aur_unit *unit, int *any)
@@ -365,7 +394,7 @@ aur_status aur_unit_read(const struct aur_corpus *sources, const struct aur_voca
 {
 	const struct aur_corpus_file *source = &sources->all[unit->source];
 	const struct aur_units_request request = {.sources = sources, .rules = rules};
-	return source->compression == AUR_PLAIN && source->kind != AUR_CORPUS_IDS ? read_plain(&request, unit) : AUR_OK;
+	return unit->is_read || source->kind == AUR_CORPUS_IDS ? AUR_OK : read_plain(&request, unit);
 }
 
 aur_status aur_corpus_file_line(const char *path, int64_t offset, int64_t *line)

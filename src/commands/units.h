@@ -10,7 +10,8 @@
 
 /* The sources cut into units of about AUR_UNIT_BYTES, at places that depend on what they hold and on the kind of
  * tokenizer alone: never on ranks or threads. A plain file is cut near whole multiples, so that any unit is found
- * without reading those before it; a compressed one is read by one rank, whose threads take its units in turns. */
+ * without reading those before it. A compressed one, and a text that can only be cut where it was split from its
+ * beginning (text/cutter.h), is read by one rank, whose threads take its units in turns. */
 
 enum { AUR_UNIT_BYTES = 4 << 20, AUR_UNIT_TOKENS = 2 << 20 };
 
@@ -18,6 +19,7 @@ enum { AUR_UNIT_BYTES = 4 << 20, AUR_UNIT_TOKENS = 2 << 20 };
 struct aur_unit {
 	int64_t source, part; /* its number in the source */
 	int last;             /* of its source */
+	int is_read;          /* its text is there */
 	struct aur_text text; /* lies in `buffer`; nothing for token numbers */
 	int64_t offset;       /* of its first byte in the unpacked source; or of its first token */
 	int64_t tokens;       /* token numbers */

@@ -1,4 +1,5 @@
 #include "bpe_added.h"
+#include "bpe_kept.h"
 #include "bpe_merge.h"
 #include "bpe_train.h"
 #include "internal.h"
@@ -10,19 +11,11 @@
 /* Byte-level BPE: a text is split into pieces by a pattern, and each piece is merged by itself. A text repeats its
  * pieces, so most come from a memory of those that were merged before. */
 
-enum { KEPT_TOKENS = 3, KEPT_BYTES = 15, KEPT_PIECES = 1 << 15 };
-
-/* A short piece and its tokens, half a line of the processor's cache. */
-struct kept {
-	uint64_t key[2]; /* the piece's bytes, zeros, its length */
-	uint32_t ids[KEPT_TOKENS];
-	uint32_t count; /* 0: nothing is kept here */
-};
-
 struct bpe_lookup {
 	struct aur_pattern *pattern;
 	struct aur_merges merges;
 	struct aur_added added;
+	struct aur_kept_pool *pool; /* of all workers */
 };
 
 struct bpe_worker {
@@ -30,7 +23,7 @@ struct bpe_worker {
 	const struct bpe_lookup *lookup;
 	struct aur_pretokenizer *pretokenizer;
 	struct aur_merge_room room;
-	struct kept *kept; /* owned [KEPT_PIECES] */
+	struct aur_kept *kept; /* owned [AUR_KEPT_PIECES] */
 };
 
 /* ---- opening ---- */
@@ -43,6 +36,7 @@ static void bpe_close(void *lookup)
 	aur_pattern_destroy(&bpe->pattern);
 	aur_merges_clear(&bpe->merges);
 	aur_added_clear(&bpe->added);
+	aur_kept_pool_destroy(&bpe->pool);
 	free(bpe);
 }
 
@@ -58,6 +52,7 @@ static aur_status bpe_open(const struct aur_vocab *vocab, void **lookup)
 	AUR_TRY_CLEANUP(aur_pattern_create(vocab->pattern, &bpe->pattern));
 	AUR_TRY_CLEANUP(aur_merges_make(vocab, &bpe->merges));
 	AUR_TRY_CLEANUP(aur_added_make(vocab, &bpe->added));
+	AUR_TRY_CLEANUP(aur_kept_pool_create(&bpe->pool));
 	*lookup = bpe;
 	return AUR_OK;
 cleanup:
@@ -79,7 +74,7 @@ static void bpe_end(void *state)
 static aur_status bpe_begin(const struct aur_vocab *vocab, const void *lookup, void **state)
 {
 	struct bpe_worker *worker = calloc(1, sizeof *worker);
-	struct kept *kept = calloc(KEPT_PIECES, sizeof *kept);
+	struct aur_kept *kept = calloc(AUR_KEPT_PIECES, sizeof *kept);
 	if (!worker || !kept) {
 		free(worker);
 		free(kept);
@@ -101,14 +96,16 @@ static aur_status merge(struct bpe_worker *worker, struct aur_text piece, struct
 {
 	const struct aur_merges *merges = &worker->lookup->merges;
 	const int64_t whole = worker->vocab->ignore_merges ? aur_merges_token(merges, piece) : -1;
-	size_t count;
 	if (whole >= 0) {
 		list->ids[list->count++] = (uint32_t)whole;
 		return AUR_OK;
 	}
-	AUR_TRY(aur_merge_piece(merges, piece.bytes, piece.size, &worker->room, &count, absent));
-	memcpy(list->ids + list->count, worker->room.ids, count * sizeof *list->ids);
-	list->count += (int64_t)count;
+	for (size_t at = 0, part, count; at < piece.size; at += part) {
+		part = aur_merges_part(merges, piece.bytes + at, piece.size - at);
+		AUR_TRY(aur_merge_piece(merges, piece.bytes + at, part, &worker->room, &count, absent));
+		memcpy(list->ids + list->count, worker->room.ids, count * sizeof *list->ids);
+		list->count += (int64_t)count;
+	}
 	return AUR_OK;
 }
 
@@ -142,10 +139,27 @@ static inline void make_key(struct aur_text piece, const char *end, uint64_t key
 	key[1] ^= (uint64_t)piece.size << 56;
 }
 
-static inline size_t place_of(const uint64_t key[2])
+/* Merges a piece that this thread does not keep, or takes it from another that has. */
+static aur_status learn(
+	struct bpe_worker *worker, struct aur_text piece, uint64_t hash, const uint64_t key[2], struct aur_token_list *list)
 {
-	const uint64_t mixed = (key[0] ^ (key[1] << 23 | key[1] >> 41)) * 0x9e3779b97f4a7c15u;
-	return (mixed >> 32) % KEPT_PIECES;
+	struct aur_kept new = {.key = {key[0], key[1]}}, *kept = &worker->kept[hash % AUR_KEPT_PIECES];
+	const int64_t before = list->count, unknown = list->unknown;
+	if (aur_kept_pool_find(worker->lookup->pool, hash, &new)) {
+		memcpy(list->ids + list->count, new.ids, sizeof new.ids);
+		list->count += new.count;
+		*kept = new;
+		return AUR_OK;
+	}
+	AUR_TRY(encode_new(worker, piece, list));
+	const int64_t count = list->count - before;
+	if (count > 0 && count <= AUR_KEPT_TOKENS && list->unknown == unknown) {
+		new.count = (uint32_t)count;
+		memcpy(new.ids, list->ids + before, (size_t)count * sizeof *list->ids);
+		*kept = new;
+		aur_kept_pool_add(worker->lookup->pool, hash, &new);
+	}
+	return AUR_OK;
 }
 
 static aur_status encode_short(
@@ -153,19 +167,12 @@ static aur_status encode_short(
 {
 	uint64_t key[2];
 	make_key(piece, end, key);
-	struct kept *kept = &worker->kept[place_of(key)];
-	if (kept->key[0] == key[0] && kept->key[1] == key[1] && kept->count > 0) {
-		memcpy(list->ids + list->count, kept->ids, sizeof kept->ids);
-		list->count += kept->count;
-		return AUR_OK;
-	}
-	const int64_t before = list->count, unknown = list->unknown;
-	AUR_TRY(encode_new(worker, piece, list));
-	const int64_t count = list->count - before;
-	if (count > 0 && count <= KEPT_TOKENS && list->unknown == unknown) {
-		*kept = (struct kept){.key = {key[0], key[1]}, .count = (uint32_t)count};
-		memcpy(kept->ids, list->ids + before, (size_t)count * sizeof *list->ids);
-	}
+	const uint64_t hash = aur_kept_hash(key);
+	struct aur_kept *kept = &worker->kept[hash % AUR_KEPT_PIECES];
+	if (kept->key[0] != key[0] || kept->key[1] != key[1] || kept->count == 0)
+		return learn(worker, piece, hash, key, list);
+	memcpy(list->ids + list->count, kept->ids, sizeof kept->ids);
+	list->count += kept->count;
 	return AUR_OK;
 }
 
@@ -179,7 +186,8 @@ static aur_status encode_stretch(struct bpe_worker *worker, struct aur_text text
 	while (at < text.size) {
 		struct aur_text piece;
 		AUR_TRY(aur_pretokenizer_next(worker->pretokenizer, text, &at, &piece));
-		AUR_TRY(piece.size <= KEPT_BYTES ? encode_short(worker, piece, end, list) : encode_new(worker, piece, list));
+		AUR_TRY(
+			piece.size <= AUR_KEPT_BYTES ? encode_short(worker, piece, end, list) : encode_new(worker, piece, list));
 	}
 	return AUR_OK;
 }
@@ -187,7 +195,7 @@ static aur_status encode_stretch(struct bpe_worker *worker, struct aur_text text
 /* No more tokens than bytes; a kept piece is copied with the room for all it may have. */
 static aur_status reserve(struct aur_token_list *list, size_t bytes)
 {
-	const int64_t room = (int64_t)bytes + KEPT_TOKENS;
+	const int64_t room = (int64_t)bytes + AUR_KEPT_TOKENS;
 	list->count = list->unknown = 0;
 	if (list->room >= room)
 		return AUR_OK;

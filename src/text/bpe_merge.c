@@ -86,6 +86,9 @@ static aur_status add_merge(const struct aur_vocab *vocab, int64_t rank, char *j
 	if (token < 0 || left.size == 0 || right.size == 0)
 		return aur_fail(AUR_INPUT, "vocabulary: merge %lld of tokens %lld and %lld makes no token", (long long)rank,
 			(long long)pair[0], (long long)pair[1]);
+	for (size_t i = 1; i < left.size + right.size; i++)
+		merges->beside[(unsigned char)joined[i - 1]][(unsigned char)joined[i] / 8] |=
+			(unsigned char)(1 << (unsigned char)joined[i] % 8);
 	struct aur_merge_slot *slot = find(merges, (uint32_t)pair[0], (uint32_t)pair[1]);
 	if (slot->rank == AUR_NO_RANK)
 		*slot = (struct aur_merge_slot){(uint64_t)pair[0] << 32 | (uint64_t)pair[1], (uint32_t)rank, (uint32_t)token};
@@ -136,12 +139,11 @@ void aur_merge_room_clear(struct aur_merge_room *room)
 	free(room->ids);
 	free(room->next);
 	free(room->previous);
-	free(room->found);
 	free(room->heap);
 	*room = (struct aur_merge_room){0};
 }
 
-/* A piece of n tokens has n - 1 pairs, and every merge makes at most two new ones. */
+/* A piece of n tokens has n - 1 pairs. */
 static aur_status reserve(struct aur_merge_room *room, size_t n)
 {
 	if (room->room > 0 && n <= room->room)
@@ -151,11 +153,25 @@ static aur_status reserve(struct aur_merge_room *room, size_t n)
 	room->ids = malloc(size * sizeof *room->ids);
 	room->next = malloc(size * sizeof *room->next);
 	room->previous = malloc(size * sizeof *room->previous);
-	room->found = malloc(size * sizeof *room->found);
-	room->heap = malloc(3 * size * sizeof *room->heap);
-	if (n >= NOWHERE || !room->ids || !room->next || !room->previous || !room->found || !room->heap)
+	room->heap = malloc(size * sizeof *room->heap);
+	if (n >= NOWHERE || !room->ids || !room->next || !room->previous || !room->heap)
 		return aur_fail(AUR_MEMORY, "no memory for a piece of text of %zu bytes", n);
-	room->room = size;
+	room->room = room->heap_room = size;
+	return AUR_OK;
+}
+
+/* Every merge makes at most two pairs. What they replaced is still on the heap, so that it may hold more than there are
+ * bytes, but it seldom does. */
+static aur_status reserve_pairs(struct aur_merge_room *room, size_t n_heap)
+{
+	if (n_heap + 2 <= room->heap_room)
+		return AUR_OK;
+	const size_t size = room->heap_room + room->heap_room / 2;
+	uint64_t *grown = realloc(room->heap, size * sizeof *grown);
+	if (!grown)
+		return aur_fail(AUR_MEMORY, "no memory for a piece of text of %zu bytes", room->room);
+	room->heap = grown;
+	room->heap_room = size;
 	return AUR_OK;
 }
 
@@ -182,17 +198,22 @@ static uint64_t pop(uint64_t *heap, size_t *n)
 	return least;
 }
 
-/* Looks up the merge of the token at `at` with its next one. */
-static void look(const struct aur_merges *merges, struct aur_merge_room *room, uint32_t at, size_t *n_heap)
+/* The merge of the token at `at` with its next one; NULL when there is none, or no longer a token at `at`. */
+static const struct aur_merge_slot *merge_of(
+	const struct aur_merges *merges, const struct aur_merge_room *room, uint32_t at)
 {
 	const uint32_t next = room->next[at];
-	if (next == NOWHERE) {
-		room->found[at].rank = AUR_NO_RANK;
-		return;
-	}
-	room->found[at] = *find(merges, room->ids[at], room->ids[next]);
-	if (room->found[at].rank != AUR_NO_RANK)
-		push(room->heap, n_heap, (uint64_t)room->found[at].rank << 32 | at);
+	if (next == NOWHERE || room->ids[at] == NOWHERE)
+		return NULL;
+	const struct aur_merge_slot *slot = find(merges, room->ids[at], room->ids[next]);
+	return slot->rank != AUR_NO_RANK ? slot : NULL;
+}
+
+static void look(const struct aur_merges *merges, struct aur_merge_room *room, uint32_t at, size_t *n_heap)
+{
+	const struct aur_merge_slot *slot = merge_of(merges, room, at);
+	if (slot)
+		push(room->heap, n_heap, (uint64_t)slot->rank << 32 | at);
 }
 
 static uint32_t put_bytes(
@@ -214,17 +235,55 @@ static uint32_t put_bytes(
 	return n;
 }
 
-static void merge_at(const struct aur_merges *merges, struct aur_merge_room *room, uint32_t at, size_t *n_heap)
+static void merge_at(
+	const struct aur_merges *merges, struct aur_merge_room *room, uint32_t at, uint32_t token, size_t *n_heap)
 {
 	const uint32_t gone = room->next[at], next = room->next[gone];
-	room->ids[at] = room->found[at].token;
-	room->found[gone].rank = AUR_NO_RANK;
+	room->ids[at] = token;
+	room->ids[gone] = NOWHERE;
 	room->next[at] = next;
 	if (next != NOWHERE)
 		room->previous[next] = at;
 	look(merges, room, at, n_heap);
 	if (room->previous[at] != NOWHERE)
 		look(merges, room, room->previous[at], n_heap);
+}
+
+static aur_status merge_all(const struct aur_merges *merges, struct aur_merge_room *room, uint32_t n)
+{
+	size_t n_heap = 0;
+	for (uint32_t at = 0; at < n; at++)
+		look(merges, room, at, &n_heap);
+	while (n_heap > 0) {
+		const uint64_t least = pop(room->heap, &n_heap);
+		const uint32_t at = (uint32_t)least;
+		const struct aur_merge_slot *slot = merge_of(merges, room, at);
+		/* A pair that has changed since is on the heap once more, with its new rank. */
+		if (!slot || slot->rank != (uint32_t)(least >> 32))
+			continue;
+		AUR_TRY(reserve_pairs(room, n_heap));
+		merge_at(merges, room, at, slot->token, &n_heap);
+	}
+	return AUR_OK;
+}
+
+/* ---- parts of long pieces ---- */
+
+enum { PART_BYTES = 32 << 10 };
+
+/* No merge reaches over two bytes that no token has beside each other, and so what is on the two sides does not touch.
+ * Bytes without a token are left out, and what is around them comes together. */
+static int is_apart(const struct aur_merges *merges, unsigned char left, unsigned char right)
+{
+	return merges->bytes[left] >= 0 && merges->bytes[right] >= 0 && !(merges->beside[left][right / 8] >> right % 8 & 1);
+}
+
+size_t aur_merges_part(const struct aur_merges *merges, const char *piece, size_t bytes)
+{
+	size_t part = PART_BYTES;
+	while (part < bytes && !is_apart(merges, (unsigned char)piece[part - 1], (unsigned char)piece[part]))
+		part++;
+	return part < bytes ? part : bytes;
 }
 
 /* ---- short pieces ---- */
@@ -292,22 +351,13 @@ static size_t merge_short(
 aur_status aur_merge_piece(const struct aur_merges *merges, const char *piece, size_t bytes,
 	struct aur_merge_room *room, size_t *count, int64_t *absent)
 {
-	size_t n_heap = 0;
 	AUR_TRY(reserve(room, bytes));
 	if (bytes <= SHORT) {
 		*count = merge_short(merges, piece, bytes, room->ids, absent);
 		return AUR_OK;
 	}
 	const uint32_t n = put_bytes(merges, piece, bytes, room, absent);
-	for (uint32_t at = 0; at < n; at++)
-		look(merges, room, at, &n_heap);
-	while (n_heap > 0) {
-		const uint64_t least = pop(room->heap, &n_heap);
-		const uint32_t at = (uint32_t)least;
-		/* A pair that has changed since is on the heap once more, with its new rank. */
-		if (room->found[at].rank == (uint32_t)(least >> 32))
-			merge_at(merges, room, at, &n_heap);
-	}
+	AUR_TRY(merge_all(merges, room, n));
 	*count = 0;
 	for (uint32_t at = n > 0 ? 0 : NOWHERE; at != NOWHERE; at = room->next[at])
 		room->ids[(*count)++] = room->ids[at];

@@ -23,9 +23,10 @@ struct aur_merge_slot {
 struct aur_merges {
 	struct aur_merge_slot *slots; /* owned [mask + 1], at most half taken */
 	size_t mask;
-	int32_t bytes[256];      /* the token of each byte, -1: there is none */
-	struct aur_words tokens; /* by their bytes, which are borrowed from the vocabulary */
-	int64_t *ids;            /* owned: their numbers */
+	int32_t bytes[256];            /* the token of each byte, -1: there is none */
+	unsigned char beside[256][32]; /* bits: which bytes some merge has behind each */
+	struct aur_words tokens;       /* by their bytes, which are borrowed from the vocabulary */
+	int64_t *ids;                  /* owned: their numbers */
 };
 
 /* Borrows the vocabulary. AUR_INPUT when the two tokens of a merge make none of the vocabulary, AUR_MEMORY. `merges`
@@ -40,12 +41,15 @@ int64_t aur_merges_token(const struct aur_merges *merges, struct aur_text bytes)
 struct aur_merge_room {
 	uint32_t *ids; /* owned, as are the others: [room] the tokens, where one begins */
 	uint32_t *next, *previous;
-	struct aur_merge_slot *found; /* [room] the merge with the next token */
-	uint64_t *heap;               /* [3 room] rank << 32 | place */
-	size_t room;
+	uint64_t *heap; /* [heap_room] rank << 32 | place */
+	size_t room, heap_room;
 };
 
 void aur_merge_room_clear(struct aur_merge_room *room);
+
+/* How many of a piece's first bytes can be merged by themselves: a part of some size, up to a place that no merge
+ * reaches over; all where there is no such place. */
+size_t aur_merges_part(const struct aur_merges *merges, const char *piece, size_t bytes);
 
 /* What becomes of `bytes` bytes of a piece: *count tokens in room->ids. Bytes without a token are left out and counted
  * in *absent. AUR_MEMORY. */

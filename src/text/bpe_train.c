@@ -165,8 +165,11 @@ static void clear_pieces(struct pieces *pieces)
 static aur_status count_pairs(struct training *training)
 {
 	const struct pieces *pieces = &training->pieces;
+	const struct aur_tokenizer_options *options = training->options;
 	for (int64_t i = 0; i < pieces->n; i++) {
 		const int32_t *symbols = pieces->symbols + pieces->begins[i];
+		if (options->wants_to_stop && options->wants_to_stop())
+			return AUR_STOPPED;
 		for (int32_t at = 0; at + 1 < pieces->lengths[i]; at++)
 			AUR_TRY(aur_pairs_change(&training->pairs, symbols[at], symbols[at + 1], pieces->counts[i], (uint32_t)i));
 	}
@@ -262,6 +265,8 @@ static aur_status merge_all(struct training *training)
 	while (training->tokens.n < options->vocab_size && (pair = aur_pairs_pop(&training->pairs)) != NULL) {
 		if (pair->count < options->min_count)
 			break;
+		if (options->wants_to_stop && options->wants_to_stop())
+			return AUR_STOPPED;
 		AUR_TRY(merge_pair(training, pair));
 	}
 	return AUR_OK;

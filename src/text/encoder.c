@@ -1,6 +1,5 @@
 #include "text/encoder.h"
 
-#include "batch.h"
 #include "internal.h"
 #include "source.h"
 #include "unicode.h"
@@ -21,10 +20,10 @@ struct aur_encoder {
 
 	const char *at, *end; /* what is left of the slice, of kinds that encode in parts */
 
-	struct aur_batch *batch, *counting; /* of the others; counting goes over texts beside the encoding */
-	const struct aur_token_list *list;
-	int64_t given; /* of the list's tokens */
-	int threads;
+	void *worker; /* of the others: the kind's, and a slice's tokens */
+	struct aur_token_list list;
+	int64_t given;                  /* of the list's */
+	struct aur_token_list counting; /* a slice's that is only counted: counting goes over texts beside the encoding */
 };
 
 aur_status aur_encoder_create(
@@ -43,10 +42,14 @@ aur_status aur_encoder_create(
 	*created = (struct aur_encoder){.tokenizer = tokenizer,
 		.texts = texts,
 		.source = {.vocab = &tokenizer->vocab, .texts = texts, .n = n_texts},
-		.counts = counts,
-		.threads = 1};
+		.counts = counts};
+	aur_status status = AUR_OK;
+	if (tokenizer->ops->encode_slice)
+		status = tokenizer->ops->begin(&tokenizer->vocab, tokenizer->lookup, &created->worker);
+	if (status != AUR_OK)
+		aur_encoder_destroy(&created);
 	*encoder = created;
-	return AUR_OK;
+	return status;
 }
 
 void aur_encoder_destroy(struct aur_encoder **encoder)
@@ -54,50 +57,38 @@ void aur_encoder_destroy(struct aur_encoder **encoder)
 	if (!encoder || !*encoder)
 		return;
 	aur_slices_clear(&(*encoder)->source.slices);
-	aur_batch_destroy(&(*encoder)->batch);
-	aur_batch_destroy(&(*encoder)->counting);
+	if ((*encoder)->worker)
+		(*encoder)->tokenizer->ops->end((*encoder)->worker);
+	free((*encoder)->list.ids);
+	free((*encoder)->counting.ids);
 	free((*encoder)->counts);
 	free(*encoder);
 	*encoder = NULL;
 }
 
-void aur_encoder_use_threads(struct aur_encoder *encoder, int threads)
-{
-	encoder->threads = threads > 1 ? threads : 1;
-}
-
 /* ---- counting ---- */
 
-static aur_status count_slices(const struct aur_tokenizer *tokenizer, struct aur_source *source, int64_t *tokens)
+static aur_status count_slice(struct aur_encoder *encoder, struct aur_text slice, int64_t *tokens)
 {
-	struct aur_text slice;
-	aur_status status;
-	while ((status = aur_source_next(source, &slice)) == AUR_OK && slice.size > 0)
+	const struct aur_tokenizer *tokenizer = encoder->tokenizer;
+	if (!encoder->worker) {
 		*tokens += tokenizer->ops->count(&tokenizer->vocab, tokenizer->lookup, slice);
-	return status;
-}
-
-static aur_status count_batches(struct aur_batch *batch, struct aur_source *source, int64_t *tokens)
-{
-	const struct aur_token_list *list;
-	do {
-		AUR_TRY(aur_batch_fill(batch, source));
-		list = aur_batch_next(batch);
-		for (const struct aur_token_list *next = list; next; next = aur_batch_next(batch))
-			*tokens += next->count;
-	} while (list);
+		return AUR_OK;
+	}
+	AUR_TRY(tokenizer->ops->encode_slice(encoder->worker, slice, &encoder->counting));
+	*tokens += encoder->counting.count;
 	return AUR_OK;
 }
 
 aur_status aur_encoder_count(struct aur_encoder *encoder, int64_t index, int64_t *tokens)
 {
-	const struct aur_tokenizer *tokenizer = encoder->tokenizer;
-	struct aur_source source = {.vocab = &tokenizer->vocab, .texts = &encoder->texts[index], .n = 1};
+	struct aur_source source = {.vocab = &encoder->tokenizer->vocab, .texts = &encoder->texts[index], .n = 1};
+	struct aur_text slice;
+	aur_status status;
 	*tokens = 0;
-	if (tokenizer->ops->encode_slice && !encoder->counting)
-		AUR_TRY(aur_batch_create(tokenizer, encoder->threads, &encoder->counting));
-	const aur_status status = encoder->counting ? count_batches(encoder->counting, &source, tokens)
-												: count_slices(tokenizer, &source, tokens);
+	while ((status = aur_source_next(&source, &slice)) == AUR_OK && slice.size > 0)
+		if ((status = count_slice(encoder, slice, tokens)) != AUR_OK)
+			break;
 	aur_slices_clear(&source.slices);
 	return status;
 }
@@ -132,46 +123,30 @@ static aur_status encode_parts(struct aur_encoder *encoder, struct aur_output *o
 	return AUR_OK;
 }
 
-/* Goes on to a list; NULL at the end of the texts. What is unknown counts with the list's first token. */
-static aur_status next_list(struct aur_encoder *encoder, struct aur_output *output)
+/* Goes on to a slice; *any is 0 at the end of the texts. What is unknown counts with the list's first token. */
+static aur_status next_list(struct aur_encoder *encoder, struct aur_output *output, int *any)
 {
-	if (!encoder->batch)
-		AUR_TRY(aur_batch_create(encoder->tokenizer, encoder->threads, &encoder->batch));
-	encoder->given = 0;
-	encoder->list = aur_batch_next(encoder->batch);
-	if (!encoder->list) {
-		AUR_TRY(aur_batch_fill(encoder->batch, &encoder->source));
-		encoder->list = aur_batch_next(encoder->batch);
-	}
-	if (encoder->list && encoder->list->unknown > 0) {
+	struct aur_text slice;
+	encoder->given = encoder->list.count = 0;
+	AUR_TRY(aur_source_next(&encoder->source, &slice));
+	*any = slice.size > 0;
+	if (!*any)
+		return AUR_OK;
+	AUR_TRY(encoder->tokenizer->ops->encode_slice(encoder->worker, slice, &encoder->list));
+	if (encoder->list.unknown > 0) {
 		if (output->unknown == 0)
-			memcpy(output->first_unknown, encoder->list->first_unknown, sizeof output->first_unknown);
-		output->unknown += encoder->list->unknown;
+			memcpy(output->first_unknown, encoder->list.first_unknown, sizeof output->first_unknown);
+		output->unknown += encoder->list.unknown;
 	}
 	return AUR_OK;
 }
 
-static void put_ids(const uint32_t *ids, int64_t count, struct aur_output *output)
-{
-	if (output->token_bytes == 2)
-		for (int64_t i = 0; i < count; i++)
-			((uint16_t *)output->tokens)[output->count + i] = (uint16_t)ids[i];
-	else
-		memcpy((uint32_t *)output->tokens + output->count, ids, (size_t)count * sizeof *ids);
-	output->count += count;
-}
-
 static aur_status encode_lists(struct aur_encoder *encoder, struct aur_output *output)
 {
-	while (output->count < output->room) {
-		if (!encoder->list || encoder->given == encoder->list->count)
-			AUR_TRY(next_list(encoder, output));
-		if (!encoder->list)
-			break;
-		const int64_t left = encoder->list->count - encoder->given, room = output->room - output->count;
-		const int64_t count = left < room ? left : room;
-		put_ids(encoder->list->ids + encoder->given, count, output);
-		encoder->given += count;
+	for (int any = 1; any && output->count < output->room;) {
+		if (encoder->given == encoder->list.count)
+			AUR_TRY(next_list(encoder, output, &any));
+		encoder->given += aur_output_put_list(output, &encoder->list, encoder->given);
 	}
 	return AUR_OK;
 }
@@ -228,6 +203,19 @@ void aur_output_unknown(struct aur_output *output, const struct aur_vocab *vocab
 		aur_note_unknown(piece, output->first_unknown);
 	if (vocab->unknown >= 0)
 		aur_output_put(output, vocab->unknown);
+}
+
+int64_t aur_output_put_list(struct aur_output *output, const struct aur_token_list *list, int64_t from)
+{
+	const int64_t left = list->count - from, room = output->room - output->count, count = left < room ? left : room;
+	const uint32_t *ids = list->ids + from;
+	if (output->token_bytes == 2)
+		for (int64_t i = 0; i < count; i++)
+			((uint16_t *)output->tokens)[output->count + i] = (uint16_t)ids[i];
+	else if (count > 0)
+		memcpy((uint32_t *)output->tokens + output->count, ids, (size_t)count * sizeof *ids);
+	output->count += count;
+	return count;
 }
 
 aur_status aur_texts_check(const struct aur_text *texts, int64_t n)

@@ -82,6 +82,9 @@ static inline void aur_output_put(struct aur_output *output, int64_t id)
 		((uint32_t *)output->tokens)[output->count++] = (uint32_t)id;
 }
 
+/* Appends the list's tokens from `from` on, as many as there is room for; returns how many. */
+int64_t aur_output_put_list(struct aur_output *output, const struct aur_token_list *list, int64_t from);
+
 /* Makes a tokenizer of a vocabulary that is known to be good, and takes over what it owns, whatever happens. */
 aur_status aur_tokenizer_adopt(struct aur_vocab *vocab, struct aur_tokenizer **tokenizer);
 

@@ -73,8 +73,7 @@ static void give(struct aur_pieces *pieces, struct aur_output *output)
 	const struct aur_tokenizer *tokenizer = pieces->tokenizer;
 	if (!pieces->worker)
 		tokenizer->ops->encode(&tokenizer->vocab, tokenizer->lookup, &pieces->at, pieces->end, output);
-	while (pieces->given < pieces->list.count && output->count < output->room)
-		aur_output_put(output, pieces->list.ids[pieces->given++]);
+	pieces->given += aur_output_put_list(output, &pieces->list, pieces->given);
 }
 
 aur_status aur_pieces_next(struct aur_pieces *pieces, int token_bytes, int64_t room, void *tokens, int64_t *count)

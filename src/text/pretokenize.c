@@ -114,7 +114,8 @@ static aur_status compile(const char *regex, struct aur_pattern *pattern)
 		PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &error, &where, NULL);
 	free(spelt);
 	if (pattern->code) {
-		pattern->jit = pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) == 0;
+		const uint32_t modes = PCRE2_JIT_COMPLETE | (pattern->ascii ? 0 : PCRE2_JIT_PARTIAL_HARD);
+		pattern->jit = pcre2_jit_compile(pattern->code, modes) == 0;
 		return AUR_OK;
 	}
 	char text[256];
@@ -143,6 +144,12 @@ void aur_pattern_destroy(struct aur_pattern **pattern)
 	pcre2_code_free((*pattern)->code);
 	free(*pattern);
 	*pattern = NULL;
+}
+
+int aur_pattern_looks_back(const struct aur_pattern *pattern)
+{
+	uint32_t characters = 1;
+	return pcre2_pattern_info(pattern->code, PCRE2_INFO_MAXLOOKBEHIND, &characters) != 0 || characters > 0;
 }
 
 /* ---- splitting ---- */
@@ -200,21 +207,22 @@ static size_t pass_invalid(struct aur_text text, size_t at)
 	return at;
 }
 
-/* What matched first from `at` on, [begin, end); nothing is [size, size). An empty match counts as none. */
+/* What matched first from `at` on, [begin, end); nothing is [size, size). An empty match counts as none, and so does
+ * with PCRE2_PARTIAL_HARD among the options whatever has looked for more than there is. */
 static aur_status match(
-	struct aur_pretokenizer *pretokenizer, struct aur_text text, size_t at, size_t *begin, size_t *end)
+	struct aur_pretokenizer *pretokenizer, struct aur_text text, size_t at, uint32_t more, size_t *begin, size_t *end)
 {
 	const struct aur_pattern *pattern = pretokenizer->pattern;
 	const PCRE2_SPTR subject = (PCRE2_SPTR)text.bytes;
-	int found =
-		pcre2_match(pattern->code, subject, text.size, at, PCRE2_NOTEMPTY, pretokenizer->match, pretokenizer->context);
+	const uint32_t options = PCRE2_NOTEMPTY | more;
+	int found = pcre2_match(pattern->code, subject, text.size, at, options, pretokenizer->match, pretokenizer->context);
 	if (found == PCRE2_ERROR_JIT_STACKLIMIT)
-		found = pcre2_match(pattern->code, subject, text.size, at, PCRE2_NOTEMPTY | PCRE2_NO_JIT, pretokenizer->match,
-			pretokenizer->context);
+		found = pcre2_match(
+			pattern->code, subject, text.size, at, options | PCRE2_NO_JIT, pretokenizer->match, pretokenizer->context);
 	const PCRE2_SIZE *place = pcre2_get_ovector_pointer(pretokenizer->match);
 	*begin = found >= 0 ? place[0] : text.size;
 	*end = found >= 0 ? place[1] : text.size;
-	if (found >= 0 || found == PCRE2_ERROR_NOMATCH)
+	if (found >= 0 || found == PCRE2_ERROR_NOMATCH || found == PCRE2_ERROR_PARTIAL)
 		return AUR_OK;
 	char message[256];
 	pcre2_get_error_message(found, (PCRE2_UCHAR *)message, sizeof message);
@@ -233,12 +241,13 @@ static size_t unmatched(struct aur_text text, size_t at, size_t begin)
 	return at;
 }
 
-static aur_status split_by_pattern(struct aur_pretokenizer *pretokenizer, struct aur_text text, size_t at, size_t *stop)
+static aur_status split_by_pattern(
+	struct aur_pretokenizer *pretokenizer, struct aur_text text, size_t at, uint32_t more, size_t *stop)
 {
 	size_t begin, end;
 	*stop = at;
 	if (code_point(text, at) > 0) {
-		AUR_TRY(match(pretokenizer, text, at, &begin, &end));
+		AUR_TRY(match(pretokenizer, text, at, more, &begin, &end));
 		*stop = begin == at ? end : unmatched(text, at, begin);
 	}
 	return AUR_OK;
@@ -254,10 +263,24 @@ aur_status aur_pretokenizer_next(
 		return AUR_OK;
 	size_t stop = *at + (pattern->ascii ? pattern->ascii(begin, text.bytes + text.size) : 0);
 	if (stop == *at)
-		AUR_TRY(split_by_pattern(pretokenizer, text, *at, &stop));
+		AUR_TRY(split_by_pattern(pretokenizer, text, *at, 0, &stop));
 	if (stop < text.size && (unsigned char)text.bytes[stop] >= 0x80)
 		stop = pass_invalid(text, stop);
 	piece->size = stop - *at;
 	*at = stop;
+	return AUR_OK;
+}
+
+aur_status aur_pretokenizer_peek(struct aur_pretokenizer *pretokenizer, struct aur_text text, size_t at, size_t *stop)
+{
+	*stop = at;
+	if (at == text.size)
+		return AUR_OK;
+	AUR_TRY(split_by_pattern(pretokenizer, text, at, PCRE2_PARTIAL_HARD, stop));
+	if (*stop < text.size && (unsigned char)text.bytes[*stop] >= 0x80)
+		*stop = pass_invalid(text, *stop);
+	/* What would follow there may belong to it. */
+	if (*stop == text.size)
+		*stop = at;
 	return AUR_OK;
 }

@@ -24,6 +24,9 @@ const char *aur_pattern_name(const char *regex);
 /* The regular expression of "gpt2" or "gpt4" as tokenizer.json has it; anything else is returned as it is. */
 const char *aur_pattern_regex(const char *pattern);
 
+/* 1 when what a piece is may depend on what stands before it. */
+int aur_pattern_looks_back(const struct aur_pattern *pattern);
+
 /* What one thread splits with: memory for matches. Borrows the pattern, which must live longer. */
 struct aur_pretokenizer;
 aur_status aur_pretokenizer_create(const struct aur_pattern *pattern, struct aur_pretokenizer **pretokenizer);
@@ -34,5 +37,9 @@ void aur_pretokenizer_destroy(struct aur_pretokenizer **pretokenizer);
  * time than PCRE2 gives it ("gpt2" and "gpt4" never do), AUR_MEMORY. */
 aur_status aur_pretokenizer_next(
 	struct aur_pretokenizer *pretokenizer, struct aur_text text, size_t *at, struct aur_text *piece);
+
+/* The end of the piece that begins at `at`, in a text that may go on: `at` itself where what follows may decide. By
+ * PCRE2's hard partial matching, for regular expressions; AUR_INPUT and AUR_MEMORY as above. */
+aur_status aur_pretokenizer_peek(struct aur_pretokenizer *pretokenizer, struct aur_text text, size_t at, size_t *stop);
 
 #endif

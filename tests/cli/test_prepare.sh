@@ -226,6 +226,29 @@ if [ "$ranks" -eq 1 ]; then
 	fi
 fi
 
+# ---- a pattern of which nothing is known ----
+
+# GPT-4's in other words: the tokens are the same, but the text is only cut by splitting it from its beginning.
+known=$source_folder/tests/golden/subwords-gpt4.json
+sed "s/'t|'re/'re|'t/" "$known" >foreign.json
+cmp -s "$known" foreign.json && fail "the pattern is the known one"
+for i in 1 2 3 4 5 6 7 8 9; do cat block.txt; done | tr -d '\n' | tr a-d '  \n7' >foreign.txt
+[ "$(stat -c %s foreign.txt)" -gt 10000000 ] || fail "foreign.txt is too short to be cut: $(stat -c %s foreign.txt)"
+good "$aurelius" prepare foreign.txt --tokenizer "$known" --out known.h5
+for threads in 1 3; do
+	good "$aurelius" prepare foreign.txt --tokenizer foreign.json --threads $threads --out foreign.h5
+	equal known.h5 foreign.h5 "a foreign pattern on $threads threads"
+done
+if [ "$ranks" -eq 1 ]; then
+	for delay in 0.4 0.8 1.2; do
+		setsid mpirun -np 2 "$aurelius" prepare foreign.txt --tokenizer foreign.json --out killed.h5 >/dev/null 2>&1 &
+		sleep $delay
+		kill_session $!
+	done
+	good mpirun -np 2 "$aurelius" prepare foreign.txt --tokenizer foreign.json --out killed.h5
+	equal known.h5 killed.h5 "a foreign pattern, killed and started again"
+fi
+
 # A signal ends it with 75, and the next start goes on.
 for i in 1 2 3 4; do cat corpus/a.txt corpus/a.txt; done >large.txt
 "$aurelius" prepare large.txt --out s.h5 >stopped.txt 2>&1 &
@@ -260,6 +283,25 @@ same $? 75 "stopped while it waits for standard input"
 exec 3>&-
 [ $((SECONDS - started)) -lt "$limit_s" ] || fail "a signal waits for standard input"
 [ ! -e none.h5.input ] || fail "standard input's copy is left over after a signal"
+
+# Two at once must not write into one copy of standard input.
+exec 3<>pipe
+timeout -k 1 "$limit_s" "$aurelius" prepare - --out both.h5 <pipe >first.txt 2>&1 &
+first=$!
+until [ -s both.h5.input ]; do
+	echo "one line of the first" >&3
+	sleep 0.05
+done
+timeout -k 1 "$limit_s" "$aurelius" prepare - --out both.h5 <large.txt >out.txt 2>err.txt
+same $? 4 "two that read standard input for one dataset"
+holds "$(cat err.txt)" "both.h5.input: another process" "two that read standard input for one dataset"
+[ "$(head -n 1 both.h5.input)" = "one line of the first" ] || fail "the second has overwritten the first's input"
+kill -TERM "$first"
+wait "$first"
+same $? 75 "the first of two"
+exec 3>&-
+[ ! -e both.h5.input ] || fail "standard input's copy is left over after the first of two"
+good bash -c "'$aurelius' prepare - --out both.h5 <corpus/a.txt"
 
 # One that a single rank gets stops them all.
 if [ "$ranks" -eq 1 ]; then

@@ -1,10 +1,13 @@
 /* Byte-level BPE. The small vocabulary of tests/golden serves where any will do. */
+#include "bpe_kept.h"
 #include "bpe_merge.h"
+#include "core/crew.h"
 #include "core/rng.h"
 #include "io/file.h"
 #include "regex.h"
 #include "text/bpe.h"
 #include "text/encoder.h"
+#include "text/pieces.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,6 +155,42 @@ static void pieces_are_merged_as_the_mathematics_says(void **state)
 	aur_vocab_clear(&vocab);
 }
 
+/* Long pieces are merged in parts, cut where no merge reaches over: the tokens are those of the whole. */
+static void parts_of_long_pieces_do_not_show(void **state)
+{
+	(void)state;
+	enum { BYTES = 300000, LETTERS = 26 };
+	struct aur_vocab vocab = {0};
+	struct aur_merges merges = {0};
+	struct aur_merge_room room = {0};
+	static char piece[BYTES];
+	read_golden(&vocab);
+	assert_int_equal(aur_merges_make(&vocab, &merges), AUR_OK);
+	for (int trial = 0; trial < 20; trial++) {
+		/* Of few letters, most of which are beside each other in some token, the parts are longer. */
+		for (size_t i = 0; i < BYTES; i++)
+			piece[i] = (char)('a' + aur_philox(7, (uint32_t)i, (uint32_t)trial, 0).v[0] % (LETTERS - (uint32_t)trial));
+		int64_t absent = 0;
+		size_t count, parts = 0, at = 0;
+		assert_int_equal(aur_merge_piece(&merges, piece, BYTES, &room, &count, &absent), AUR_OK);
+		uint32_t *whole = malloc(count * sizeof *whole);
+		memcpy(whole, room.ids, count * sizeof *whole);
+		for (size_t begin = 0, part, n; begin < BYTES; begin += part, parts++) {
+			part = aur_merges_part(&merges, piece + begin, BYTES - begin);
+			assert_int_equal(aur_merge_piece(&merges, piece + begin, part, &room, &n, &absent), AUR_OK);
+			assert_true(at + n <= count);
+			assert_memory_equal(whole + at, room.ids, n * sizeof *whole);
+			at += n;
+		}
+		assert_int_equal(at, count);
+		assert_true(trial > 5 || parts > 5);
+		free(whole);
+	}
+	aur_merge_room_clear(&room);
+	aur_merges_clear(&merges);
+	aur_vocab_clear(&vocab);
+}
+
 static void merges_may_be_pairs(void **state)
 {
 	(void)state;
@@ -251,7 +290,7 @@ static void random_bytes_come_back(void **state)
 	aur_vocab_clear(&vocab);
 }
 
-/* ---- slices and threads ---- */
+/* ---- slices ---- */
 
 struct stream {
 	uint16_t *tokens;
@@ -259,14 +298,13 @@ struct stream {
 };
 
 /* In runs of odd sizes, so that they end within slices. */
-static struct stream encode_all(struct aur_tokenizer *tokenizer, const struct aur_text *texts, int64_t n, int threads)
+static struct stream encode_all(struct aur_tokenizer *tokenizer, const struct aur_text *texts, int64_t n)
 {
 	enum { RUN = 9973 };
 	struct aur_encoder *encoder = NULL;
 	struct stream stream = {malloc(2 * TEXT * sizeof(uint16_t)), 0};
 	int64_t count, counted = 0;
 	assert_int_equal(aur_encoder_create(tokenizer, texts, n, &encoder), AUR_OK);
-	aur_encoder_use_threads(encoder, threads);
 	for (int64_t i = 0; i < n; i++) {
 		assert_int_equal(aur_encoder_count(encoder, i, &count), AUR_OK);
 		counted += count;
@@ -296,7 +334,7 @@ static const char blank_merges[] =
 	"\"č Ċ\"]}" SPLITTING "}";
 
 /* A regular expression of one's own is not cut: its tokens are those of the whole text at once. */
-static void slices_and_threads_do_not_show(void **state)
+static void slices_do_not_show(void **state)
 {
 	(void)state;
 	const char *const patterns[][2] = {
@@ -317,9 +355,8 @@ static void slices_and_threads_do_not_show(void **state)
 		struct aur_tokenizer *whole = tokenizer_of(&vocab);
 		snprintf(vocab.pattern, sizeof vocab.pattern, "%s", patterns[i][0]);
 		struct aur_tokenizer *sliced = tokenizer_of(&vocab);
-		const struct stream wanted = encode_all(whole, texts, 6, 1);
-		for (int threads = 1; threads <= 3; threads++)
-			assert_same_stream(wanted, encode_all(sliced, texts, 6, threads));
+		const struct stream wanted = encode_all(whole, texts, 6);
+		assert_same_stream(wanted, encode_all(sliced, texts, 6));
 		free(wanted.tokens);
 		aur_tokenizer_destroy(&whole);
 		aur_tokenizer_destroy(&sliced);
@@ -342,11 +379,118 @@ static void an_added_token_is_not_cut(void **state)
 	for (size_t i = 0; i < TEXT; i++)
 		bytes[i] = "b a"[i % 3];
 	const struct aur_text text = {bytes, TEXT};
-	const struct stream stream = encode_all(tokenizer, &text, 1, 2);
+	const struct stream stream = encode_all(tokenizer, &text, 1);
 	assert_int_equal(stream.count, TEXT / 3);
 	free(stream.tokens);
 	free(bytes);
 	aur_tokenizer_destroy(&tokenizer);
+	aur_vocab_clear(&vocab);
+}
+
+/* ---- training ---- */
+
+static int times_asked;
+
+static int stops_at_the_tenth(void)
+{
+	return ++times_asked > 9;
+}
+
+/* Merging takes long: a signal must not wait for its end. */
+static void training_stops_when_it_is_asked_to(void **state)
+{
+	(void)state;
+	struct aur_tokenizer_options options = {.kind = "bpe", .clean = "none", .vocab_size = 400};
+	struct aur_tokenizer *tokenizer = NULL;
+	static const char text[] = "the then there these they this that those thus than";
+	assert_int_equal(aur_tokenizer_train(&options, text, strlen(text), &tokenizer), AUR_OK);
+	assert_in_range(aur_tokenizer_vocab(tokenizer)->n_merges, 12, 100);
+	aur_tokenizer_destroy(&tokenizer);
+	options.wants_to_stop = stops_at_the_tenth;
+	/* While pairs are counted, of ten words; and while they are merged. */
+	for (int begin = 0; begin > -9; begin -= 8) {
+		times_asked = begin;
+		assert_int_equal(aur_tokenizer_train(&options, text, strlen(text), &tokenizer), AUR_STOPPED);
+		assert_null(tokenizer);
+		assert_int_equal(times_asked, 10);
+	}
+}
+
+/* ---- threads ---- */
+
+static struct aur_kept kept_of(uint64_t key, uint32_t id)
+{
+	return (struct aur_kept){.key = {key, 1}, .ids = {id, 0, 0}, .count = 1};
+}
+
+/* What is kept for all stays what it is, however much comes to its places. */
+static void what_threads_share_is_written_once(void **state)
+{
+	(void)state;
+	enum { MANY = 100 };
+	struct aur_kept_pool *pool;
+	assert_int_equal(aur_kept_pool_create(&pool), AUR_OK);
+	uint32_t found = 0;
+	for (uint32_t key = 0; key < MANY; key++) {
+		struct aur_kept asked = kept_of(key, 0);
+		assert_int_equal(aur_kept_pool_find(pool, 7, &asked), 0);
+		const struct aur_kept kept = kept_of(key, 1000 + key);
+		aur_kept_pool_add(pool, 7, &kept);
+	}
+	for (uint32_t key = 0; key < MANY; key++) {
+		struct aur_kept asked = kept_of(key, 0);
+		const int here = aur_kept_pool_find(pool, 7, &asked);
+		assert_int_equal(asked.ids[0], here ? 1000 + key : 0);
+		/* The first that came are there. */
+		assert_true(!here || key == found);
+		found += (uint32_t)here;
+	}
+	assert_in_range(found, 1, 16);
+	aur_kept_pool_destroy(&pool);
+}
+
+enum { READERS = 4, SHARED_TEXT = 1 << 20 };
+
+struct reader {
+	const struct aur_tokenizer *tokenizer;
+	struct aur_text text;
+	uint16_t *tokens[READERS]; /* owned [SHARED_TEXT] */
+	int64_t count[READERS];
+};
+
+static aur_status encode_beside_others(void *context, int member)
+{
+	struct reader *reader = context;
+	struct aur_pieces *pieces = NULL;
+	AUR_TRY(aur_pieces_create(reader->tokenizer, &pieces));
+	aur_pieces_begin(pieces, reader->text, 0);
+	const aur_status status = aur_pieces_next(pieces, 2, SHARED_TEXT, reader->tokens[member], &reader->count[member]);
+	aur_pieces_destroy(&pieces);
+	return status;
+}
+
+/* Threads take the tokens of short pieces from each other: the tokens are those of one thread alone. */
+static void threads_do_not_show(void **state)
+{
+	(void)state;
+	struct aur_vocab vocab = {0};
+	read_golden(&vocab);
+	struct aur_tokenizer *alone = tokenizer_of(&vocab), *shared = tokenizer_of(&vocab);
+	char *bytes = malloc(SHARED_TEXT);
+	struct reader reader = {.tokenizer = shared, .text = {bytes, random_bytes(3, SHARED_TEXT, bytes)}};
+	const struct stream wanted = encode_all(alone, &reader.text, 1);
+	struct aur_crew *crew;
+	for (int i = 0; i < READERS; i++)
+		reader.tokens[i] = malloc(SHARED_TEXT * sizeof(uint16_t));
+	assert_int_equal(aur_crew_create(READERS, 1, &crew), AUR_OK);
+	assert_int_equal(aur_crew_run(crew, encode_beside_others, &reader), AUR_OK);
+	for (int i = 0; i < READERS; i++)
+		assert_same_stream(wanted, (struct stream){reader.tokens[i], reader.count[i]});
+	aur_crew_destroy(&crew);
+	free(wanted.tokens);
+	free(bytes);
+	aur_tokenizer_destroy(&alone);
+	aur_tokenizer_destroy(&shared);
 	aur_vocab_clear(&vocab);
 }
 
@@ -525,12 +669,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_lowest_rank_is_merged_first_and_the_first_of_equal_ones),
 		cmocka_unit_test(pieces_are_merged_as_the_mathematics_says),
+		cmocka_unit_test(parts_of_long_pieces_do_not_show),
 		cmocka_unit_test(merges_may_be_pairs),
 		cmocka_unit_test(a_piece_that_is_a_token_may_pass_the_merges_by),
 		cmocka_unit_test(bytes_without_a_token_are_dropped_and_counted),
 		cmocka_unit_test(added_tokens_are_found_the_longest_first_but_not_special_ones),
 		cmocka_unit_test(random_bytes_come_back),
-		cmocka_unit_test(slices_and_threads_do_not_show),
+		cmocka_unit_test(slices_do_not_show),
+		cmocka_unit_test(training_stops_when_it_is_asked_to),
+		cmocka_unit_test(what_threads_share_is_written_once),
+		cmocka_unit_test(threads_do_not_show),
 		cmocka_unit_test(an_added_token_is_not_cut),
 		cmocka_unit_test(a_very_long_word_is_merged_in_a_moment),
 		cmocka_unit_test(what_is_not_supported_is_named),

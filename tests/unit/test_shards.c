@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { POSITIONS = 64, SHARDS = 70 };
 
@@ -218,6 +219,24 @@ static void damage_behind_a_closed_file_is_found(void **state)
 	}
 }
 
+/* Nothing ever comes from a pipe that nobody writes to: it is not waited for, and told. */
+static void a_pipe_in_place_of_a_closed_file_is_told(void **state)
+{
+	for (int compress = 0; compress < 2; compress++) {
+		struct aur_tokens *tokens;
+		const char *path = in_folder(state, compress ? "packed.h5" : "plain.h5");
+		int32_t token;
+		write_shard(path, (struct shard){.train = 1000, .compress = compress});
+		assert_ok(aur_tokens_open(path, &tokens));
+		aur_tokens_park(tokens);
+		assert_int_equal(unlink(path), 0);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		assert_int_equal(aur_tokens_read(tokens, AUR_TRAIN, 0, 1, &token), AUR_INPUT);
+		assert_message_has("is not a regular file");
+		aur_tokens_close(&tokens);
+	}
+}
+
 /* A resume must find the same text again, not only as many tokens; and the same weights. */
 static void the_hash_tells_content_and_weights(void **state)
 {
@@ -253,6 +272,7 @@ int main(void)
 		IN_FOLDER(a_foreign_vocabulary_is_named),
 		IN_FOLDER(a_shard_that_changes_while_it_is_read_is_named),
 		IN_FOLDER(damage_behind_a_closed_file_is_found),
+		IN_FOLDER(a_pipe_in_place_of_a_closed_file_is_told),
 		IN_FOLDER(the_hash_tells_content_and_weights),
 	};
 	return cmocka_run_group_tests_name("shards", tests, NULL, NULL);

@@ -13,8 +13,9 @@
 enum aur_split { AUR_TRAIN, AUR_VAL };
 
 /* Compressed tokens are inflated a chunk of so many bytes at a time, and a reader keeps so many of them: a batch order
- * that stays within a group of chunks inflates each once. */
-enum { AUR_TOKENS_CHUNK_BYTES = 128 << 10, AUR_TOKENS_KEPT_CHUNKS = 96 };
+ * that stays within a group of chunks inflates each once. There is room for two groups, of 64 chunks and those that the
+ * ends of runs share, so that one can be inflated while windows of the other are still asked for. */
+enum { AUR_TOKENS_CHUNK_BYTES = 128 << 10, AUR_TOKENS_KEPT_CHUNKS = 144 };
 
 /* What a file says of itself. */
 struct aur_tokens_info {

@@ -21,10 +21,6 @@ aur_status aur_encoder_create(
 	const struct aur_tokenizer *tokenizer, const struct aur_text *texts, int64_t n_texts, struct aur_encoder **encoder);
 void aur_encoder_destroy(struct aur_encoder **encoder);
 
-/* How many threads encode and count; 1 unless this is called, which must be before either. The tokens are the same.
- * Kinds that are fast enough alone (char, word) use one whatever is said. */
-void aur_encoder_use_threads(struct aur_encoder *encoder, int threads);
-
 /* How many tokens text `index` has. May be asked at any time. AUR_MEMORY. */
 aur_status aur_encoder_count(struct aur_encoder *encoder, int64_t index, int64_t *tokens);
 

@@ -79,6 +79,8 @@ struct aur_tokenizer_options {
 	int64_t vocab_size;   /* at most so many tokens, the 256 bytes and special ones included */
 	const char *specials; /* names of special tokens, separated by commas; NULL: none */
 	const char *pattern;  /* what splits the text: "gpt2" (NULL too), "gpt4" or a regular expression */
+	/* Asked before every merge: 1 ends the training with AUR_STOPPED. NULL: never. */
+	int (*wants_to_stop)(void);
 };
 
 /* Builds the vocabulary of a text: characters in order of code point, words sorted by bytes; with an unknown token

@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-/* One thread that keeps this rank's batches ready ahead of the step. */
+/* One thread that keeps this rank's batches ready ahead of the step, and where tokens are compressed has the chunks
+ * inflated that the next ones lie in. */
 
 struct aur_loader_options {
 	struct aur_dataset *dataset;          /* borrowed; belongs to the loader's thread until destroy */
@@ -26,6 +27,9 @@ aur_status aur_loader_create(const struct aur_loader_options *options, struct au
 /* Waits for the next batch: tokens, targets [count, positions], valid until the next call. A read that failed in the
  * thread is returned here. */
 aur_status aur_loader_next(struct aur_loader *loader, const int32_t **tokens, const int32_t **targets);
+
+/* Sequences of this rank beyond the batches that are ready whose tokens have been looked at. */
+int64_t aur_loader_ahead(struct aur_loader *loader);
 
 /* Stops the thread and waits for it. */
 void aur_loader_destroy(struct aur_loader **loader);

@@ -18,8 +18,8 @@
  *
  * Compressed data is shuffled in two levels, so that a chunk is inflated once an epoch. Windows that follow each other
  * in the text form runs of AUR_ORDER_RUN_CHUNKS chunks, counted from a window drawn per epoch; runs are permuted; four
- * of them in turn form a group, and the windows of a group are permuted. A group's chunks are what a reader keeps
- * (AUR_TOKENS_KEPT_CHUNKS). What no whole group is left for comes last. */
+ * of them in turn form a group, and the windows of a group are permuted. Two groups' chunks are what a reader keeps
+ * (AUR_TOKENS_KEPT_CHUNKS): of the one at hand and of the next. What no whole group is left for comes last. */
 enum { AUR_ORDER_RUN_CHUNKS = 16, AUR_ORDER_GROUP_RUNS = 4 };
 
 struct aur_order_source {
