@@ -2,6 +2,7 @@
 
 #include "comm/staged.h"
 #include "core/log.h"
+#include "shared.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,14 @@ static aur_status open_library(struct aur_comm *world, struct aur_backend *backe
 	return AUR_OK;
 }
 
+static aur_status open_host(struct aur_comm *world, struct aur_comm **comm)
+{
+	AUR_TRY(aur_comm_shared_create(world, comm));
+	if (!*comm)
+		*comm = world;
+	return AUR_OK;
+}
+
 aur_status aur_comm_open_device(struct aur_comm *world, struct aur_backend *backend, int share, struct aur_comm **comm)
 {
 	struct verdict verdict;
@@ -171,7 +180,7 @@ aur_status aur_comm_open_device(struct aur_comm *world, struct aur_backend *back
 		return AUR_OK;
 	AUR_TRY(compare_devices(world, backend, share, &verdict));
 	if (backend->host_memory)
-		return AUR_OK;
+		return open_host(world, comm);
 	*comm = NULL;
 	const int library = registered && registered->version() > 0;
 	if (library && !verdict.sharing)

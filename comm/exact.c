@@ -51,16 +51,19 @@ aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float **sum)
 	return AUR_OK;
 }
 
-/* The parts of this rank's slice: what came from the others, and its own where it lay. */
+/* The parts of this rank's slice: what came from the others, and its own where it lay; or all where they lie. */
 struct slice_parts {
 	const struct aur_slices *slices;
 	float *received;
 	const float *own_part;
 	int own;
+	const float *seen[AUR_TREE_PARTS]; /* of each rank; NULL: received */
 };
 
 static const float *part_of(const struct slice_parts *parts, int i)
 {
+	if (parts->seen[0])
+		return parts->seen[i];
 	return i == parts->own ? parts->own_part : parts->received + aur_slices_place(parts->slices, parts->own, i);
 }
 
@@ -84,6 +87,16 @@ static aur_status add_parts(struct aur_backend *backend, const struct slice_part
 	return backend->ops->tree_add(backend, &add);
 }
 
+/* The others' sums are read where they are: they may be changed when all ranks have read them. */
+static aur_status reduce_in_place(
+	struct aur_comm *comm, struct aur_backend *backend, const struct aur_slices *slices, const float *sum, float *out)
+{
+	struct slice_parts all = {.slices = slices, .own = comm->rank};
+	AUR_TRY(comm->ops->exchange_view(comm, slices, sum, all.seen));
+	AUR_TRY(add_parts(backend, &all, 0, comm->size, out));
+	return comm->ops->finish(comm);
+}
+
 aur_status aur_exact_reduce(struct aur_comm *comm, struct aur_backend *backend, const struct aur_slices *slices,
 	const float *sum, float *parts, float *out)
 {
@@ -92,6 +105,8 @@ aur_status aur_exact_reduce(struct aur_comm *comm, struct aur_backend *backend, 
 			return AUR_OK;
 		return backend->ops->copy(backend, out, sum, (size_t)slices->count * sizeof *sum);
 	}
+	if (!parts)
+		return reduce_in_place(comm, backend, slices, sum, out);
 	AUR_TRY(comm->ops->exchange_start(comm, slices, sum, parts));
 	AUR_TRY(comm->ops->finish(comm));
 	const struct slice_parts all = {

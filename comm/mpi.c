@@ -204,11 +204,12 @@ static aur_status mpi_finish(struct aur_comm *comm)
 	return wait_all(state_of(comm));
 }
 
-/* What was finished is done. */
+/* What was finished is done; what other ranks wait for goes on. */
 static aur_status mpi_settle(struct aur_comm *comm)
 {
-	(void)comm;
-	return AUR_OK;
+	int arrived;
+	return check(
+		MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, state_of(comm)->group, &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");
 }
 
 static aur_status mpi_all_reduce(struct aur_comm *comm, double *values, int count, enum aur_comm_op op)

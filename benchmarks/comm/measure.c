@@ -57,6 +57,11 @@ aur_status bench_open(struct bench *bench)
 	aur_backend_use_device(world->rank_on_node);
 	AUR_TRY(aur_comm_agree(world, aur_backend_open(bench->settings->backend, &bench->backend)));
 	AUR_TRY(aur_comm_open_device(world, bench->backend, bench->settings->share_gpu, &bench->comm));
+	/* What ranks share is not moved: there is nothing to measure. */
+	if (bench->comm->ops->share) {
+		aur_comm_close_device(world, &bench->comm);
+		bench->comm = world;
+	}
 	return aur_comm_agree(world, take_memory(bench));
 }
 

@@ -213,8 +213,11 @@ static void examine_mpi(struct doctor *doctor)
 	add_found(section, "mpirun", mpirun, path);
 	json_object_set_new(section, "started_by_mpi", json_boolean(launched));
 	aur_describe_integer(section, "ranks", context->size);
+	const int shares = launched && aur_comm_can_share(context->world);
+	json_object_set_new(section, "shared_memory", json_boolean(shares));
 	if (launched)
-		USED(doctor, "communication: MPI between %d rank%s", context->size, context->size > 1 ? "s" : "");
+		USED(doctor, "communication: MPI between %d rank%s%s", context->size, context->size > 1 ? "s" : "",
+			shares ? "; on a CPU gradients and weights lie in memory that they share" : "");
 	else
 		USED(doctor, "communication: none, one rank (mpirun -np N aurelius train ... starts several)");
 	if (!mpirun && !launched)

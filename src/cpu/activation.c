@@ -11,7 +11,11 @@
  *   f(x) = max(x, 0) - a h         f'(x) = q for x <= 0, 1 - q for x > 0, where q = h - a S'(a)
  * From the limit of a on, h is 0 in fp32; held there, nothing overflows. */
 
-enum { BLOCK = 16384 };
+/* Streamed results are made in pieces so short that their stores leave while the next piece is computed: a longer one
+ * fills the processor's queue of stores, and it waits. Operands are fetched as far ahead as memory is late. With
+ * pieces of 1024 gelu reached 51 percent of the copy rate, with these 82; without its division, by a reciprocal of
+ * eight more multiplications, 69. */
+enum { BLOCK = 16384, STREAM_PIECE = 128, AHEAD = 1024 };
 
 static const float gauss = 0.39894228040143268f; /* 1/sqrt(2 pi) */
 static const float erf_limit = 13.28f;
@@ -153,16 +157,16 @@ static void backward(const struct aur_activation_backward *op, int64_t begin, in
 
 static void forward_block(const struct aur_activation_forward *op, int64_t begin, int64_t end, int streams)
 {
-	_Alignas(64) float piece[AUR_PIECE];
+	_Alignas(64) float piece[STREAM_PIECE];
 	if (!streams) {
 		forward(op, begin, end - begin, aur_elements(&op->y, begin));
 		return;
 	}
-	for (; begin < end; begin += AUR_PIECE) {
-		const int64_t n = end - begin < AUR_PIECE ? end - begin : AUR_PIECE;
+	for (; begin < end; begin += STREAM_PIECE) {
+		const int64_t n = end - begin < STREAM_PIECE ? end - begin : STREAM_PIECE;
 		forward(op, begin, n, piece);
 		aur_stream(aur_elements(&op->y, begin), piece, (size_t)n * aur_element_bytes(op->y.dtype),
-			aur_elements(&op->x, begin + n));
+			aur_elements(&op->x, begin + AHEAD));
 	}
 	aur_stream_end();
 }

@@ -157,19 +157,27 @@ static aur_status compare_ranks(struct aur_run *run)
 	return aur_comm_agree(run->comm, compare_all(&mine, &first));
 }
 
-/* Before it is taken where the system would not refuse it, after it was refused where it does. */
-static aur_status create_trainer(struct aur_run *run)
+static struct aur_memory_rank memory_of(const struct aur_run *run)
 {
-	const struct aur_memory_rank rank = {
+	return (struct aur_memory_rank){
 		.config = &run->config,
 		.model = run->model,
 		.backend = run->backend,
 		.ranks = run->comm->size,
 		.program_bytes = run->program_bytes,
 	};
-	AUR_TRY(aur_memory_check(&rank, run->comm->ranks_on_node));
+}
+
+/* Memory is explained after it was refused where the system does refuse it. */
+static aur_status create_trainer(struct aur_run *run)
+{
+	const struct aur_memory_rank rank = memory_of(run);
 	const aur_status status = aur_trainer_create(&run->config, run->model, run->backend, run->exchange, &run->trainer);
-	return status == AUR_MEMORY ? aur_memory_explain(&rank, run->comm->ranks_on_node) : status;
+	if (status == AUR_MEMORY)
+		return aur_memory_explain(&rank, run->comm->ranks_on_node);
+	if (status == AUR_OK && run->backend->attention[0] && run->config.model.kind == AUR_MODEL_GPT)
+		aur_info("attention: %s", run->backend->attention);
+	return status;
 }
 
 static aur_status create_model(struct aur_run *run)
@@ -182,10 +190,9 @@ static aur_status create_model(struct aur_run *run)
 		config.type == AUR_TYPE_BIGRAM ? "bigram" : "gpt", (long long)parameters->elements,
 		(long long)config.vocab_size, (long long)config.block_size);
 	aur_precision_say(&run->config, run->backend);
-	AUR_TRY(create_trainer(run));
-	if (config.type == AUR_TYPE_GPT && run->backend->attention[0])
-		aur_info("attention: %s", run->backend->attention);
-	return AUR_OK;
+	/* Before it is taken, where the system would not refuse it. */
+	const struct aur_memory_rank rank = memory_of(run);
+	return aur_memory_check(&rank, run->comm->ranks_on_node);
 }
 
 /* Each rank decided for itself what computes attention; bits depend on it. */
@@ -274,6 +281,8 @@ aur_status aur_run_open(struct aur_run *run)
 	AUR_TRY(aur_run_measure_ceiling(run));
 	run->program_bytes = aur_process_resident();
 	AUR_TRY(aur_comm_agree(comm, create_model(run)));
+	AUR_TRY(aur_trainer_share(&run->config, run->model, run->backend, run->exchange));
+	AUR_TRY(aur_comm_agree(comm, create_trainer(run)));
 	AUR_TRY(compare_attention(run));
 	say_memory(run);
 	AUR_TRY(aur_comm_agree(comm, plan_evaluation(run)));

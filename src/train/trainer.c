@@ -80,28 +80,45 @@ static aur_status make_segments(struct aur_trainer *trainer)
 	return AUR_OK;
 }
 
-/* Run twice: counting, then over the memory. */
-static void carve(struct aur_trainer *trainer, struct aur_arena *arena)
+/* Where memory is taken: all of it in one arena, or in the communicator's what other ranks see. */
+struct places {
+	struct aur_arena *mine, *common, *own;
+};
+
+/* Parts of a slice lie in the others' memory where that can be read. */
+static int reads_in_place(const struct aur_trainer *trainer)
 {
+	return trainer->comm->memory.own && trainer->comm->size <= AUR_TREE_PARTS;
+}
+
+/* Run twice: counting, then over the memory. */
+static void carve(struct aur_trainer *trainer, const struct places *places)
+{
+	struct aur_arena *arena = places->mine;
+	const int apart = places->own != places->mine;
 	const struct aur_config *config = trainer->config;
 	const size_t count = (size_t)trainer->slices.count, f = sizeof(float);
 	const size_t slice = (size_t)aur_slice_length(&trainer->slices, trainer->comm->rank);
 	const size_t micro = (size_t)(config->train.micro_batch_size * config->model.block_size);
-	trainer->weights = aur_arena_take(arena, "weights", count * f);
+	trainer->weights = aur_arena_take(places->common, "weights", count * f);
 	if (trainer->compute != AUR_F32)
-		trainer->compute_weights = aur_arena_take(arena, "rounded weights", count * aur_dtype_bytes(trainer->compute));
+		trainer->compute_weights =
+			aur_arena_take(places->common, "rounded weights", count * aur_dtype_bytes(trainer->compute));
+	/* The first buffer is where a rank's sum ends. */
 	for (int i = 0; i < trainer->n_lanes; i++)
 		for (int k = 0; k < trainer->lanes[i].tree.n_buffers; k++)
-			trainer->lanes[i].tree.buffers[k] = aur_arena_take(arena, "gradient buffers", count * f);
+			trainer->lanes[i].tree.buffers[k] =
+				aur_arena_take(i == 0 && k == 0 ? places->own : arena, "gradient buffers", count * f);
 	trainer->m = aur_arena_take(arena, "optimizer state", slice * f);
 	trainer->v = aur_arena_take(arena, "optimizer state", slice * f);
 	const int alone = trainer->comm->size == 1;
 	trainer->gradient = alone ? NULL : aur_arena_take(arena, "exchange", slice * f);
 	const int exact = config->train.reduction == AUR_REDUCTION_EXACT;
+	const int has_parts = !alone && exact && !(apart && reads_in_place(trainer));
 	trainer->parts =
-		alone || !exact ? NULL : aur_arena_take(arena, "exchange", (size_t)aur_slices_parts(&trainer->slices) * f);
-	trainer->sums = aur_arena_take(arena, "batch", (size_t)trainer->sum_slices.count * sizeof(double));
-	trainer->losses = aur_arena_take(arena, "batch", (size_t)config->train.batch_size * sizeof(double));
+		has_parts ? aur_arena_take(arena, "exchange", (size_t)aur_slices_parts(&trainer->slices) * f) : NULL;
+	trainer->sums = aur_arena_take(places->common, "batch", (size_t)trainer->sum_slices.count * sizeof(double));
+	trainer->losses = aur_arena_take(places->common, "batch", (size_t)config->train.batch_size * sizeof(double));
 	for (int i = 0; i < trainer->n_lanes; i++) {
 		struct aur_lane *lane = &trainer->lanes[i];
 		lane->tokens = aur_arena_take(arena, "batch", micro * sizeof(int32_t));
@@ -125,27 +142,54 @@ static void say_plan(const char *what, const struct aur_arena *arena)
 	aur_info("%s %.1f MB: %s", what, (double)arena->used * 1e-6, text);
 }
 
+/* All of it as one arena: what the user is told, and what is taken where ranks share nothing. The others' sums, which a
+ * rank then reads in place, count in its own memory too, as the parts that they stand for. */
+static void count_all(struct aur_trainer *trainer, struct aur_arena *arena)
+{
+	carve(trainer, &(struct places){arena, arena, arena});
+}
+
+static aur_status carve_one(struct aur_trainer *trainer, size_t bytes)
+{
+	struct aur_arena arena = {0};
+	aur_arena_bind(&arena, trainer->memory, bytes);
+	count_all(trainer, &arena);
+	return aur_arena_check(&arena);
+}
+
+static aur_status carve_shared(struct aur_trainer *trainer, size_t bytes)
+{
+	const struct aur_comm_memory *memory = &trainer->comm->memory;
+	struct aur_arena mine = {0}, common = {0}, own = {0};
+	aur_arena_bind(&mine, trainer->memory, bytes);
+	aur_arena_bind(&common, memory->common, memory->common_bytes);
+	aur_arena_bind(&own, memory->own, memory->own_bytes);
+	carve(trainer, &(struct places){&mine, &common, &own});
+	AUR_TRY(aur_arena_check(&common));
+	AUR_TRY(aur_arena_check(&own));
+	return aur_arena_check(&mine);
+}
+
 static aur_status take_memory(struct aur_trainer *trainer)
 {
 	struct aur_backend *backend = trainer->backend;
-	struct aur_arena arena = {0};
-	carve(trainer, &arena);
-	const size_t bytes = arena.used;
-	say_plan("memory a rank", &arena);
+	const int shared = trainer->comm->memory.common != NULL;
+	struct aur_arena mine = {0}, common = {0}, own = {0};
+	count_all(trainer, &trainer->plan);
+	carve(trainer, &(struct places){&mine, &common, &own});
+	const size_t bytes = shared ? mine.used : trainer->plan.used;
+	say_plan("memory a rank", &trainer->plan);
 	aur_status status = backend->ops->allocate(backend, bytes, &trainer->memory);
 	if (status != AUR_OK)
 		return aur_add_context(status, "weights, gradients and optimizer state need %.1f MB", (double)bytes * 1e-6);
-	aur_arena_bind(&arena, trainer->memory, bytes);
-	carve(trainer, &arena);
-	trainer->plan = arena;
-	AUR_TRY(aur_arena_check(&arena));
+	AUR_TRY(shared ? carve_shared(trainer, bytes) : carve_one(trainer, bytes));
 	trainer->host_losses = malloc((size_t)trainer->config->train.batch_size * sizeof *trainer->host_losses);
 	if (!trainer->host_losses)
 		return aur_fail(AUR_MEMORY, "trainer: no memory for the losses of a batch");
 	/* Weights and moments are set before the first step, gradients and parts whenever they are used: to touch them here
-	 * would only take time. */
-	return backend->ops->zero(
-		backend, trainer->sums, (size_t)((char *)trainer->memory + bytes - (char *)trainer->sums));
+	 * would only take time. What ranks share is zeros. */
+	char *first = shared ? (char *)trainer->lanes[0].tokens : (char *)trainer->sums;
+	return backend->ops->zero(backend, first, (size_t)((char *)trainer->memory + bytes - first));
 }
 
 static void make_slices(struct aur_trainer *trainer)
@@ -283,7 +327,7 @@ aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_mo
 	AUR_TRY_CLEANUP(share_work(trainer));
 	while (aur_slice_length(&trainer->slices, comm.rank) < trainer->slices.longest)
 		comm.rank++;
-	carve(trainer, plan);
+	count_all(trainer, plan);
 	AUR_TRY_CLEANUP(aur_workspace_plan(
 		model, backend, config->train.micro_batch_size, config->model.block_size, 1, trainer->compute, &activations));
 	AUR_TRY_CLEANUP(plan_lanes(trainer, &activations));
@@ -292,6 +336,27 @@ cleanup:
 	free(trainer->lanes);
 	free(trainer);
 	return status;
+}
+
+aur_status aur_trainer_share(
+	const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend, struct aur_comm *comm)
+{
+	if (!comm->ops->share)
+		return AUR_OK;
+	struct aur_arena mine = {0}, common = {0}, own = {0};
+	struct aur_trainer *trainer = calloc(1, sizeof *trainer);
+	aur_status status = trainer ? AUR_OK : aur_fail(AUR_MEMORY, "trainer: no memory");
+	if (status == AUR_OK) {
+		*trainer = describe(config, model, backend, comm);
+		status = share_work(trainer);
+	}
+	if (status == AUR_OK)
+		carve(trainer, &(struct places){&mine, &common, &own});
+	if (trainer)
+		free(trainer->lanes);
+	free(trainer);
+	AUR_TRY(aur_comm_agree(comm, status));
+	return comm->ops->share(comm, common.used, own.used);
 }
 
 aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model,
@@ -328,8 +393,24 @@ void aur_trainer_destroy(struct aur_trainer **trainer)
 	*trainer = NULL;
 }
 
-aur_status aur_trainer_round_weights(struct aur_trainer *trainer)
+/* Of the weights that ranks have in common each rank rounds its slice. */
+static aur_status round_together(struct aur_trainer *trainer)
 {
+	const struct aur_slices *slices = &trainer->slices;
+	struct aur_comm *comm = trainer->comm;
+	const int64_t begin = slices->begin[comm->rank];
+	const size_t bytes = aur_dtype_bytes(trainer->compute);
+	char *rounded = trainer->compute_weights;
+	AUR_TRY(aur_precision_round(trainer->backend, trainer->compute, trainer->weights + begin,
+		rounded + (size_t)begin * bytes, aur_slice_length(slices, comm->rank)));
+	AUR_TRY(comm->ops->all_gather_start(comm, slices, rounded, bytes));
+	return comm->ops->finish(comm);
+}
+
+static aur_status round_weights(struct aur_trainer *trainer)
+{
+	if (trainer->compute != AUR_F32 && aur_comm_in_common(trainer->comm, trainer->compute_weights))
+		return round_together(trainer);
 	return aur_precision_round(
 		trainer->backend, trainer->compute, trainer->weights, trainer->compute_weights, trainer->slices.count);
 }
@@ -342,7 +423,7 @@ aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights)
 	AUR_TRY(trainer->comm->ops->broadcast(trainer->comm, weights, bytes, 0));
 	if (weights != trainer->weights)
 		AUR_TRY(backend->ops->upload(backend, trainer->weights, weights, bytes));
-	AUR_TRY(aur_trainer_round_weights(trainer));
+	AUR_TRY(round_weights(trainer));
 	if (slice == 0)
 		return AUR_OK;
 	AUR_TRY(backend->ops->zero(backend, trainer->m, slice));

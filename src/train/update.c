@@ -80,11 +80,14 @@ static aur_status round_stretch(struct aur_trainer *trainer, int64_t begin, int6
 		all + (size_t)begin * aur_dtype_bytes(trainer->compute), end - begin);
 }
 
-/* The other ranks' slices, which arrive as they are; the own one was rounded by its update. */
+/* The other ranks' slices, which arrive as they are; the own one was rounded by its update, and in memory that all
+ * ranks have in common so were the others. */
 static aur_status round_gathered(struct aur_trainer *trainer)
 {
 	const struct aur_slices *slices = &trainer->slices;
 	const int rank = trainer->comm->rank;
+	if (aur_comm_in_common(trainer->comm, trainer->compute_weights))
+		return AUR_OK;
 	AUR_TRY(round_stretch(trainer, 0, slices->begin[rank]));
 	return round_stretch(trainer, slices->begin[rank + 1], slices->count);
 }

@@ -8,10 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Communication between ranks: one table, filled by self (one rank), mpi (host memory), nccl (device memory) and staged
- * (device memory by way of the host's). All operations but hold and settle are collective: every rank of the group
- * calls them in the same order. A rank never returns early past one: what may fail on one rank alone is agreed upon
- * first (agree). What fails inside an exchange is AUR_NETWORK or the device's error, and main ends all ranks.
+/* Communication between ranks: one table, filled by self (one rank), mpi (host memory), shared (the same on one
+ * machine), nccl (device memory) and staged (device memory by way of the host's). All operations but hold and settle
+ * are collective: every rank of the group calls them in the same order. A rank never returns early past one: what may
+ * fail on one rank alone is agreed upon first (agree). What fails inside an exchange is AUR_NETWORK or the device's
+ * error, and main ends all ranks.
  *
  * Exchanges are of memory of the backend that the communicator was opened for. What is started comes after all that the
  * backend was asked before it; what the backend is asked after finish() comes after the exchange. Between the two
@@ -32,6 +33,19 @@ struct aur_comm_ops {
 	/* REQUIRED. Exchanges the worst status and the stop flags. Returns the worst status itself, so that AUR_TRY leaves
 	 * on all ranks together; the message of a rank that is not the culprit is cleared, so that it is printed once. */
 	aur_status (*agree)(struct aur_comm *comm, struct aur_agreement *agreement);
+
+	/* OPTIONAL, once. Memory that all ranks see, in comm->memory: `common` bytes that are the same on all ranks, and
+	 * `own` bytes of each rank, which the others can read. Zeros; owned by the communicator until it is closed. Where
+	 * a rank cannot have it, comm->memory stays empty on all ranks, which is said and no failure.
+	 *
+	 * What lies in the common memory is written by one rank at each place, and broadcast and all_gather of it only
+	 * wait until all ranks have come. A rank that writes there again first does something collective: then the others
+	 * have read. */
+	aur_status (*share)(struct aur_comm *comm, size_t common, size_t own);
+	/* OPTIONAL, with share. Instead of exchange_start, `send` [slices->count] at the same place of each rank's own
+	 * memory: parts[i] is where slice r of rank i's can be read until finish(). */
+	aur_status (*exchange_view)(
+		struct aur_comm *comm, const struct aur_slices *slices, const float *send, const float **parts);
 
 	/* REQUIRED. All-to-all of slices in buckets: rank r gets slice r of every rank's `send` [slices->count], stored at
 	 * parts + aur_slices_place(slices, r, i) for rank i; its own is not copied. One exchange at a
@@ -73,16 +87,36 @@ struct aur_comm_ops {
 	void (*close)(struct aur_comm *comm);
 };
 
+/* What share() gave; empty: nothing. */
+struct aur_comm_memory {
+	void *common, *own;
+	size_t common_bytes, own_bytes;
+	size_t stride; /* from a rank's own memory to the next rank's */
+};
+
 struct aur_comm {
 	const struct aur_comm_ops *ops;
-	const char *name; /* "self", "mpi", "nccl", "staged" */
+	const char *name; /* "self", "mpi", "shared", "nccl", "staged" */
 	int rank, size;
 	int ranks_on_node, rank_on_node;
 	int node;            /* the lowest rank of this node */
 	size_t bucket_bytes; /* largest piece of an exchange on its way at a time */
 	aur_status agreed;   /* the failure all ranks agreed on last; AUR_OK: none. Tells main who leaves together */
+	struct aur_comm_memory memory;
 	void *private_data;
 };
+
+static inline int aur_comm_in_common(const struct aur_comm *comm, const void *data)
+{
+	const char *common = comm->memory.common;
+	return common && (const char *)data >= common && (const char *)data < common + comm->memory.common_bytes;
+}
+
+static inline int aur_comm_in_own(const struct aur_comm *comm, const void *data)
+{
+	const char *own = comm->memory.own;
+	return own && (const char *)data >= own && (const char *)data < own + comm->memory.own_bytes;
+}
 
 /* One rank: every operation is a copy or nothing. */
 aur_status aur_comm_self_create(struct aur_comm **comm);
@@ -107,12 +141,17 @@ void aur_comm_register(const struct aur_comm_factory *factory);
 /* "2.28.9" of what is registered; empty: it is not installed. 0: nothing is compiled in. */
 int aur_comm_library(char *version, size_t bytes);
 
-/* Collective. The communicator for the memory of `backend`, on the ranks of `world`: `world` itself where that is the
- * host's or there is one rank; nccl where it is registered and installed and each rank has a device of its own; else
- * staged. It borrows both. Fails on all ranks together (AUR_DEVICE) when ranks compute on different kinds of device or
- * have different versions of the library, and when they share a device without `share`. What fails while the library
- * finds the other ranks is returned on that rank alone, as inside an exchange: no agreement may follow. */
+/* Collective. The communicator for the memory of `backend`, on the ranks of `world`: `world` itself where there is one
+ * rank; where that memory is the host's, shared on one machine and `world` on several; nccl where it is registered and
+ * installed and each rank has a device of its own; else staged. It borrows both. Fails on all ranks together
+ * (AUR_DEVICE) when ranks compute on different kinds of device or have different versions of the library, and when they
+ * share a device without `share`. What fails while the library finds the other ranks is returned on that rank alone, as
+ * inside an exchange: no agreement may follow. */
 aur_status aur_comm_open_device(struct aur_comm *world, struct aur_backend *backend, int share, struct aur_comm **comm);
+
+/* Whether this rank finds nothing that keeps ranks from sharing memory: all are on one machine, whose memory is one.
+ * The other ranks may find something. */
+int aur_comm_can_share(const struct aur_comm *world);
 
 /* Closes it unless it is `world`; accepts NULL; sets *comm to NULL. */
 void aur_comm_close_device(struct aur_comm *world, struct aur_comm **comm);

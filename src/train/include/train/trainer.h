@@ -43,7 +43,7 @@ struct aur_trainer {
 	float *weights;                       /* [count] flat */
 	enum aur_dtype compute;               /* of activations and products: aur_precision_of */
 	void *compute_weights;                /* the weights rounded to it; NULL with AUR_F32 */
-	float *parts;                         /* scratch of the exchange */
+	float *parts;                         /* scratch of the exchange; NULL: the others' sums are read in place */
 	float *gradient;                      /* this rank's slice of the sum */
 	float *m, *v;                         /* this rank's slices */
 	double *sums;                         /* [blocks] */
@@ -59,6 +59,12 @@ struct aur_trainer {
 	aur_status pending;    /* a failure of this rank between steps, brought to the next step's agreement */
 	struct aur_arena plan; /* parts and bytes, for the log */
 };
+
+/* Collective, once, before the trainer is created: has the communicator make the memory that its ranks share, where it
+ * can: the weights, of which all ranks then have one copy, and the sum of each rank's gradients. Without it, or where
+ * that cannot be, a trainer takes all memory for itself. Fails on all ranks together, as aur_trainer_create does. */
+aur_status aur_trainer_share(
+	const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend, struct aur_comm *comm);
 
 /* Checks that the number of ranks fits the batch (AUR_USAGE names the numbers that work) and takes all memory
  * (AUR_MEMORY). Not collective; agree on the result. */
@@ -83,9 +89,6 @@ aur_status aur_trainer_step(
 /* Runs one micro-batch of this rank, forward and backward, and forgets what it gave: so that a backend meets the shapes
  * of the steps. Weights are set. Not collective; waits for the backend. */
 aur_status aur_trainer_rehearse(struct aur_trainer *trainer);
-
-/* Rounds the weights to the type that products read them in; after every change of them. Asynchronous. */
-aur_status aur_trainer_round_weights(struct aur_trainer *trainer);
 
 /* Sequences before this rank's first in a batch. */
 int64_t aur_trainer_first_sequence(const struct aur_trainer *trainer);
