@@ -155,6 +155,7 @@ AUR_ON_DEVICE void aur_attention_store(const aur_mma_c (&y)[D / 8], const float 
 	__nv_bfloat16 *to, int64_t pitch, int filled, int size, int wide)
 {
 	const int lane = static_cast<int>(threadIdx.x % 32);
+	__syncwarp(); /* what other lanes read of these rows is read */
 	AUR_UNROLL
 	for (int n = 0; n < D / 8; n++) {
 		AUR_UNROLL

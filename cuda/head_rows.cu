@@ -138,7 +138,8 @@ enum after { NOTHING, GRADIENT, GRADIENT_OF_COPY };
  * 2 (bf16) or 4 (fp32) written, 0.31 ms for 4,096 rows in bf16 at the 3.84 TB/s of an H200's copy. GRADIENT: where a row
  * does not fit, and then from memory again in the worst case: 4 bytes more.
  * What a row waits for counts, since the block has its multiprocessor alone: one barrier, and no thread for another's
- * logarithm. (With five barriers and a loss that all waited for, both ways took 0.61 to 0.63 ms.) */
+ * logarithm. Measured on an H200: 0.53 ms; with five barriers and a loss that all waited for 0.61 by the copy, 0.63
+ * without it. */
 template <class G, enum after AFTER> AUR_KERNEL(1024) cross_entropy_rows(const arguments f)
 {
 	AUR_SHARED(struct aur_softmax_shared, shared, 1);

@@ -138,11 +138,18 @@ check_program() {
 	[ -x "$programs/gpu_$program" ] || return 0
 	AURELIUS_TEST_BACKEND=cuda AURELIUS_EMULATED_TEST=1 timed 100 "sanitizer-$tool-$program.txt" compute-sanitizer \
 		--tool "$tool" --error-exitcode 9 "$programs/gpu_$program" || code=$?
+	# What cuBLASLt's and cuDNN's own kernels do between their asynchronous copies passes for a race.
+	if [ "$tool" = racecheck ] && ((code == 9)) && ! own_races "$out/sanitizer-$tool-$program.txt"; then code=0; fi
 	case $code in
 	0) ;;
 	124) note "sanitizers: $tool $program: not done within its time" ;;
 	*) note "sanitizers: $tool $program: ended with $code, see sanitizers.txt"; return 1 ;;
 	esac
+}
+
+# Whether a log of racecheck has an error, or its tests one, that is not of a library's kernel.
+own_races() {
+	grep -E 'Race reported|FAILED' "$1" | grep -qvE 'at (cudnn|nvjet|void cudnn|void cutlass|void cublas|_ZN5cudnn|_ZN7cutlass)'
 }
 
 sanitizers() {

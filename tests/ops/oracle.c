@@ -39,6 +39,12 @@ int ops_emulated(void)
 	return is_emulated || (told && strcmp(told, "1") == 0);
 }
 
+double ops_biased_tolerance(int64_t inputs, int64_t outputs, double tolerance)
+{
+	const int odd = inputs % 8 != 0 || outputs % 8 != 0;
+	return odd && !ops_on_cpu() && !ops_emulated() ? 4.0 / 512.0 : tolerance;
+}
+
 int64_t ops_sized(int64_t n, int64_t most)
 {
 	return ops_emulated() && n > most ? most + n % 64 : n;
