@@ -33,8 +33,9 @@ int ops_on_cpu(void);
 int ops_emulated(void);
 
 /* How far a bf16 product with its bias may be off before it is rounded, as a part of the root mean square: `tolerance`.
- * With widths that are no multiple of 8 cuBLASLt rounds some products before it adds the bias, too (seen on an H200, of
- * 33 by 40 and 439): then by 2^-9 of the largest, four times that mean. */
+ * With widths that are no multiple of 8 some of cuBLASLt's are off by more than one rounding (seen on an H200, of 33 by
+ * 40 and 439), as if the product were rounded before the bias is added: then by 2^-9 of the largest, four times the
+ * mean. */
 double ops_biased_tolerance(int64_t inputs, int64_t outputs, double tolerance);
 
 /* n; under the emulator at most `most` and a part of 64, with n's remainder by 64. `most` is a multiple of 64. */
