@@ -147,9 +147,10 @@ check_program() {
 	esac
 }
 
-# Whether a log of racecheck has an error, or its tests one, that is not of a library's kernel.
+# Whether a log of racecheck has an error, or its tests one, that is not of a library's kernel; so too where it names none.
 own_races() {
-	grep -E 'Race reported|FAILED' "$1" | grep -qvE 'at (cudnn|nvjet|void cudnn|void cutlass|void cublas|_ZN5cudnn|_ZN7cutlass)'
+	awk '/Race reported|FAILED/ { named = 1; own = own || !/at (cudnn|nvjet|void cudnn|void cutlass|void cublas|_ZN5cudnn|_ZN7cutlass)/ }
+		END { exit named && !own }' "$1"
 }
 
 sanitizers() {
@@ -222,6 +223,7 @@ tokens_of() {
 trace_kernels() {
 	[ -f "$trace" ] || { note "speed: the share of GPU time in kernels: SKIP, CUPTI was not there to build $(basename "$trace")"; return 0; }
 	CUDA_INJECTION64_PATH=$trace AURELIUS_GPU_TRACE=$out/trace.txt run_gpt2 trace-run.txt || return 1
+	grep -qs '^busy' "$out/trace.txt" || { note "speed: nothing was traced: can $trace be loaded, with its libcupti?"; return 1; }
 	note "speed: GPU time in kernels: $(sed -n 's/^busy.*, //p' "$out/trace.txt") (97% asked), traced"
 }
 
@@ -245,7 +247,7 @@ speed() {
 : >"$out/summary.txt"
 find_programs
 [ -x "$aurelius" ] || fail "no program $aurelius"
-rm -f "$out"/{suite,sanitizer,agreement}-*.txt "$out"/{training,speed,trace-run}.txt
+rm -f "$out"/{suite,sanitizer,agreement}-*.txt "$out"/{training,speed,trace,trace-run}.txt
 describe_machine
 for part in "${parts[@]}"; do
 	began=$SECONDS ends=$((SECONDS + share[$part]))
