@@ -13,6 +13,18 @@
 
 enum { BUFFER_BYTES = 4 << 20, BUFFER_ALIGNMENT = 8 };
 
+/* The records of the CUPTI that this is compiled with: those of CUDA 12.8 and of 13.0 came with new numbers. */
+#if CUPTI_API_VERSION >= 130000
+typedef CUpti_ActivityKernel10 kernel_record;
+#else
+typedef CUpti_ActivityKernel9 kernel_record;
+#endif
+#if CUPTI_API_VERSION >= 26
+typedef CUpti_ActivityMemcpy6 copy_record;
+#else
+typedef CUpti_ActivityMemcpy5 copy_record;
+#endif
+
 static struct trace trace;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -54,10 +66,10 @@ static void note(const char *name, uint64_t start, uint64_t end)
 static void note_record(const CUpti_Activity *record)
 {
 	if (record->kind == CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) {
-		const CUpti_ActivityKernel10 *kernel = (const CUpti_ActivityKernel10 *)record;
+		const kernel_record *kernel = (const kernel_record *)record;
 		note(kernel->name, kernel->start, kernel->end);
 	} else if (record->kind == CUPTI_ACTIVITY_KIND_MEMCPY) {
-		const CUpti_ActivityMemcpy6 *copy = (const CUpti_ActivityMemcpy6 *)record;
+		const copy_record *copy = (const copy_record *)record;
 		note("[copy]", copy->start, copy->end);
 	} else if (record->kind == CUPTI_ACTIVITY_KIND_MEMSET) {
 		const CUpti_ActivityMemset4 *set = (const CUpti_ActivityMemset4 *)record;
