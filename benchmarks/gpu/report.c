@@ -81,8 +81,14 @@ struct window {
 static long skipped_marks(void)
 {
 	const char *text = getenv("AURELIUS_GPU_TRACE_SKIP");
-	const long skip = text ? strtol(text, NULL, 10) : FIRST_MARK;
-	return skip > 0 ? skip : FIRST_MARK;
+	char *end = NULL;
+	const long skip = text ? strtol(text, &end, 10) : FIRST_MARK;
+	return text && (end == text || *end != '\0' || skip < 0) ? FIRST_MARK : skip;
+}
+
+static int is_mark(const struct trace *trace, size_t i, const char *mark)
+{
+	return i < trace->n_spans && strstr(trace->names[trace->spans[i].name], mark) != NULL;
 }
 
 static struct window find_window(const struct trace *trace)
@@ -93,7 +99,8 @@ static struct window find_window(const struct trace *trace)
 	size_t last = 0;
 	long marks = 0;
 	for (size_t i = 0; i < trace->n_spans; i++) {
-		if (!strstr(trace->names[trace->spans[i].name], mark))
+		/* The update of a model of many tensors is several launches, one behind the other. */
+		if (!is_mark(trace, i, mark) || is_mark(trace, i + 1, mark))
 			continue;
 		marks++;
 		if (marks == skip)

@@ -25,8 +25,8 @@ int trace_add(struct trace *trace, const char *name, uint64_t start, uint64_t en
 
 /* A table, in lines that begin with a word: `window`, `busy`, then `kernel` for each name by time, and `gap` for each
  * pair of neighbours by the time between them. The window runs from the end of one step to that of a later one, where a
- * step ends with a kernel whose name contains AURELIUS_GPU_TRACE_MARK (default: adamw): from the fifth of the marks, or
- * AURELIUS_GPU_TRACE_SKIP, to the last. Without as many marks, all of it. Sorts the spans. */
+ * step ends with kernels whose names contain AURELIUS_GPU_TRACE_MARK (default: adamw): from the end of the fifth step,
+ * or of as many as AURELIUS_GPU_TRACE_SKIP says, to that of the last. Without as many, all of it. Sorts the spans. */
 void trace_report(struct trace *trace, FILE *file);
 
 void trace_free(struct trace *trace);
