@@ -1,7 +1,7 @@
 # -DAURELIUS_BUNDLE=ON: `cmake --install` makes a tree that can be copied to a bare machine. bin/ holds the program, lib/
 # aurelius/ the libraries that such a machine lacks (HDF5, MPI, and what they need; not the C library, whose version must
 # be as new there as here, and nothing of the NVIDIA driver), libexec/aurelius/ the programs of the tests and benchmarks
-# that a GPU is tested with (tests/gpu.sh), share/aurelius/ configurations and scripts. Where MPI is Open MPI, bin/mpirun
+# that a GPU is tested with (tests/gpu.sh), share/aurelius/ configurations and scripts. Where MPI is Open MPI 4, bin/mpirun
 # starts ranks of one machine, or of several by TCP, without an MPI installed there; a cluster's own network wants the
 # cluster's MPI and a build with it.
 option(AURELIUS_BUNDLE "Install the libraries and test programs that a bare machine lacks too" OFF)
@@ -49,6 +49,11 @@ if(AUR_OMPI_INFO)
 		string(REGEX MATCH "path:${part}:([^\n]*)" answer "${answer}")
 		set(openmpi_${part} "${CMAKE_MATCH_1}")
 	endforeach()
+endif()
+# Version 5 has another launcher, with plugins of its own.
+if(AUR_OMPI_INFO AND NOT EXISTS "${openmpi_bindir}/orterun")
+	message(STATUS "aurelius: the bundle has no bin/mpirun: Open MPI 4's orterun is not in ${openmpi_bindir}")
+elseif(AUR_OMPI_INFO)
 	file(GLOB plugins "${openmpi_pkglibdir}/mca_*.so")
 	list(FILTER plugins EXCLUDE REGEX "_(ucx|ofi|psm|psm2|openib|flux|romio321|portals4|ugni|lustre)\\.so$")
 	set(launchers "${openmpi_bindir}/orterun" "${openmpi_bindir}/orted")
