@@ -26,7 +26,7 @@ skip() {
 	exit 77
 }
 
-if [ "$on" = gpu ] && ! ls /proc/driver/nvidia/gpus/* /dev/nvidia[0-9]* >/dev/null 2>&1; then
+if [ "$on" = gpu ] && ! compgen -G '/proc/driver/nvidia/gpus/*' >/dev/null && ! compgen -G '/dev/nvidia[0-9]*' >/dev/null; then
 	skip "no NVIDIA GPU"
 fi
 
