@@ -86,7 +86,8 @@ aur_status aur_cuda_check(cudaError_t error, const char *who);
 aur_status aur_cublas_check(cublasStatus_t status, const char *who);
 
 /* More shared memory than 48 KB has to be allowed, once for a kernel and device. */
-template <auto KERNEL> static inline aur_status aur_cuda_allow_shared(const aur_cuda *cuda, const char *who, size_t bytes)
+template <auto KERNEL>
+static inline aur_status aur_cuda_allow_shared(const aur_cuda *cuda, const char *who, size_t bytes)
 {
 	static int device = -1;
 	if (device == cuda->device)
