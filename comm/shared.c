@@ -105,10 +105,14 @@ static aur_status meet(struct aur_comm *comm)
 	return AUR_OK;
 }
 
+/* In /proc, the link to such memory begins so. */
+#define MEMORY_NAME "aurelius"
+#define MEMORY_LINK "/memfd:" MEMORY_NAME
+
 /* Rank 0: memory of no name, as zeros. */
 static int make_memory(size_t bytes, struct offer *offer)
 {
-	offer->descriptor = memfd_create("aurelius", MFD_CLOEXEC);
+	offer->descriptor = memfd_create(MEMORY_NAME, MFD_CLOEXEC);
 	if (offer->descriptor >= 0 && ftruncate(offer->descriptor, (off_t)bytes) != 0) {
 		close(offer->descriptor);
 		offer->descriptor = -1;
@@ -116,6 +120,14 @@ static int make_memory(size_t bytes, struct offer *offer)
 	offer->pid = (int)getpid();
 	offer->token = (uint64_t)(aur_clock_s() * 1e9) ^ (uint64_t)offer->pid << 32;
 	return offer->descriptor;
+}
+
+/* Of a process that is another's, nothing but such memory is opened: it may be a device that is set off by that. */
+static int is_memory(const char *path)
+{
+	char link[sizeof MEMORY_LINK];
+	const ssize_t length = readlink(path, link, sizeof link - 1);
+	return length == (ssize_t)sizeof link - 1 && memcmp(link, MEMORY_LINK, sizeof link - 1) == 0;
 }
 
 /* Another rank: rank 0's descriptor. In a container of its own this is another process, or none. */
@@ -126,7 +138,7 @@ static int find_memory(size_t bytes, const struct offer *offer)
 	if (offer->descriptor < 0)
 		return -1;
 	snprintf(path, sizeof path, "/proc/%d/fd/%d", offer->pid, offer->descriptor);
-	const int descriptor = open(path, O_RDWR | O_CLOEXEC);
+	const int descriptor = is_memory(path) ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	if (descriptor >= 0 && (fstat(descriptor, &stat) != 0 || !S_ISREG(stat.st_mode) || stat.st_size != (off_t)bytes)) {
 		close(descriptor);
 		return -1;

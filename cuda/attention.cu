@@ -86,8 +86,9 @@ aur_status aur_attention_backward_tiled(aur_cuda *cuda, const aur_attention_back
 template <class Op> static int is_for_cudnn(const aur_cuda *cuda, const Op *op)
 {
 	const struct aur_backend_limits *limits = &cuda->limits;
-	return cuda->cudnn_serves && op->out.dtype == AUR_BF16 && op->dropout.p <= 0.0f && op->scale > 0.0f && op->batch == limits->batch &&
-		   op->positions == limits->positions && op->n_head == limits->heads && aur_columns(&op->out) == limits->width;
+	return cuda->cudnn_serves && op->out.dtype == AUR_BF16 && op->dropout.p <= 0.0f && op->scale > 0.0f &&
+		   op->batch == limits->batch && op->positions == limits->positions && op->n_head == limits->heads &&
+		   aur_columns(&op->out) == limits->width;
 }
 
 aur_status aur_attention_forward_cuda(struct aur_backend *backend, const struct aur_attention_forward *op)

@@ -151,8 +151,8 @@ static aur_status weight_gradient_of(
 	product.m = count;
 	product.n = aur_columns(&op->w);
 	product.k = chunk->rows;
-	product.a = reinterpret_cast<const char *>(chunk->logits) +
-				first * static_cast<int64_t>(aur_dtype_bytes(op->x.dtype));
+	product.a =
+		reinterpret_cast<const char *>(chunk->logits) + first * static_cast<int64_t>(aur_dtype_bytes(op->x.dtype));
 	product.lda = gradient_pitch(op);
 	product.b = rows_from(&op->x, chunk->begin);
 	product.ldb = product.n;

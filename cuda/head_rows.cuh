@@ -5,7 +5,7 @@
 
 /* What the head does with rows of logits, between its products. */
 struct aur_head_rows {
-	float *logits; /* [rows, pitch], 16-byte aligned, pitch a multiple of 8 */
+	float *logits;                        /* [rows, pitch], 16-byte aligned, pitch a multiple of 8 */
 	int64_t rows, columns, padded, pitch; /* padded: columns of gradients, those beyond `columns` zero */
 	const int32_t *targets;
 	double *row_loss;

@@ -263,15 +263,14 @@ static aur_status copy_input(int to, const char *path)
 	return status;
 }
 
-/* Locks the file that is open; 0 when another process has it, or had and removed it meanwhile. */
+/* Locks the file that is open; 0 when another process has it, or had and removed it meanwhile. A file system without
+ * locks does without, as the work folder does. */
 static aur_status lock_spool(int file, const char *path, int *locked)
 {
 	struct stat opened, named;
 	*locked = 0;
-	if (flock(file, LOCK_EX | LOCK_NB) != 0)
-		return errno == EWOULDBLOCK
-				   ? aur_fail(AUR_IO, "%s: another process reads standard input into it (choose another --out)", path)
-				   : aur_fail(AUR_IO, "%s: cannot lock: %s", path, strerror(errno));
+	if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+		return aur_fail(AUR_IO, "%s: another process reads standard input into it (choose another --out)", path);
 	*locked = fstat(file, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino &&
 			  opened.st_dev == named.st_dev;
 	return AUR_OK;

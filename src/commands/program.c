@@ -84,8 +84,8 @@ static void print_help(void)
 static void print_version(void)
 {
 	printf("aurelius %s (commit %s)\n", AUR_VERSION, AUR_COMMIT);
-	printf(
-		"compiled with %s, %s; communication: self, mpi, shared; backends: " AUR_BACKENDS "\n", AUR_COMPILER, AUR_BUILD_TYPE);
+	printf("compiled with %s, %s; communication: self, mpi, shared; backends: " AUR_BACKENDS "\n", AUR_COMPILER,
+		AUR_BUILD_TYPE);
 }
 
 static aur_status unknown_command(const char *name)

@@ -10,7 +10,7 @@ cd "$scratch" || exit 1
 checks=0
 failures=0
 # No command of these tests may take longer, wrong ones above all; more on a machine that others load.
-limit_s=${AURELIUS_CLI_LIMIT_S:-$((10 * (1 + $(cut -d. -f1 /proc/loadavg) / $(nproc))))}
+limit_s=${AURELIUS_CLI_LIMIT_S:-$((20 * (1 + $(cut -d. -f1 /proc/loadavg) / $(nproc))))}
 
 # fail TEXT...: notes a failed check and goes on, so that one run shows all of them.
 fail() {

@@ -252,7 +252,7 @@ fi
 # A signal ends it with 75, and the next start goes on.
 for i in 1 2 3 4; do cat corpus/a.txt corpus/a.txt; done >large.txt
 "$aurelius" prepare large.txt --out s.h5 >stopped.txt 2>&1 &
-sleep 0.3
+until [ -e s.h5.work ] || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 kill -TERM $! 2>/dev/null
 wait $!
 code=$?
@@ -306,8 +306,7 @@ good bash -c "'$aurelius' prepare - --out both.h5 <corpus/a.txt"
 # One that a single rank gets stops them all.
 if [ "$ranks" -eq 1 ]; then
 	setsid timeout -k 1 60 mpirun -np 2 "$aurelius" prepare large.txt --out r.h5 >stopped.txt 2>&1 &
-	for i in $(seq 200); do
-		ls r.h5.work 2>/dev/null | grep -q '^unit-.*[0-9]$' && break
+	until ls r.h5.work 2>/dev/null | grep -q '^unit-.*[0-9]$' || ! kill -0 $! 2>/dev/null; do
 		sleep 0.02
 	done
 	kill -TERM "$(pgrep -s $! -f "^$aurelius" | tail -n 1)" 2>/dev/null

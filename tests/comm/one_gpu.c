@@ -76,9 +76,9 @@ static void stretches_are_sent_as_they_are_completed(void **state)
 	const int64_t stretch = 262144;
 	for (int64_t at = 0; at < COUNT; at += stretch) {
 		const int64_t to = at + stretch < COUNT ? at + stretch : COUNT;
-		ops_assert_status(ranks.backend->ops->copy(
-							  ranks.backend, send + at, from + at, (size_t)(to - at) * sizeof *send),
-			AUR_OK, "");
+		ops_assert_status(
+			ranks.backend->ops->copy(ranks.backend, send + at, from + at, (size_t)(to - at) * sizeof *send), AUR_OK,
+			"");
 		ops_assert_status(ops->reduce_stretch_start(ranks.comm, &ranks.slices, send, out, at, to), AUR_OK, "");
 	}
 	finish(&ranks);
@@ -93,8 +93,7 @@ static void gathering_and_exchanging_keep_what_is_there(void **state)
 	open_ranks(&ranks);
 	const float *values = ops_random(COUNT, 3, 1.0f);
 	float *data = ops_put(ranks.backend, values, COUNT), *parts = ops_put_zeros(ranks.backend, COUNT);
-	ops_assert_status(
-		ranks.comm->ops->all_gather_start(ranks.comm, &ranks.slices, data, sizeof *data), AUR_OK, "");
+	ops_assert_status(ranks.comm->ops->all_gather_start(ranks.comm, &ranks.slices, data, sizeof *data), AUR_OK, "");
 	finish(&ranks);
 	assert_equal_to(&ranks, "what was gathered", data, values);
 	ops_assert_status(ranks.comm->ops->exchange_start(ranks.comm, &ranks.slices, data, parts), AUR_OK, "");

@@ -68,13 +68,13 @@ same_bits() {
 train() {
 	local where=$1 file=$2 run=$3
 	shift 3
-	on_host "$where" timeout -k 1 100 mpirun --hostfile "$file" "$AURELIUS" train --config config.yaml --run "$run" "$@" \
+	on_host "$where" timeout -k 1 250 mpirun --hostfile "$file" "$AURELIUS" train --config config.yaml --run "$run" "$@" \
 		>>"$run.log" 2>&1
 }
 
 ranks_on_hosts_give_equal_bits() {
 	[ "$(on_host 1 mpirun --hostfile four-hosts hostname | sort | tr '\n' ' ')" = "h1 h2 h3 h4 " ] || fail "not one rank a host"
-	timeout -k 1 100 "$AURELIUS" train --config config.yaml --run one >one.log 2>&1 || fail "one rank"
+	timeout -k 1 250 "$AURELIUS" train --config config.yaml --run one >one.log 2>&1 || fail "one rank"
 	train 1 two-hosts two || fail "two hosts"
 	grep -q "^2 ranks of 1 thread" two.log || fail "it is not one job of two ranks"
 	train 1 four-hosts four || fail "four hosts"
@@ -85,7 +85,7 @@ ranks_on_hosts_give_equal_bits() {
 
 # From a machine that takes no part itself, as a cluster's login node.
 run_sh_takes_a_hostfile() {
-	timeout -k 1 100 "$launch/run.sh" --hostfile four-hosts -- --config config.yaml --run wrapped >wrapped.log 2>&1 || fail "run.sh"
+	timeout -k 1 250 "$launch/run.sh" --hostfile four-hosts -- --config config.yaml --run wrapped >wrapped.log 2>&1 || fail "run.sh"
 	grep -q "^4 ranks of 1 thread" wrapped.log || fail "run.sh: it is not one job of four ranks"
 	same_bits one wrapped 00000050
 }
@@ -105,13 +105,13 @@ the_network_can_be_chosen() {
 
 long=(--train.steps=4000 --train.eval_interval=1000 --train.checkpoint_interval=100)
 
-# Until the run is well past its first checkpoint.
+# wait_for_steps RUN PROCESS: until the run is well past its first checkpoint, however slow the machine is.
 wait_for_steps() {
-	for _ in {1..600}; do
+	while kill -0 "$2" 2>/dev/null; do
 		grep -qs '"step":400,' "$1/log.jsonl" && return
 		sleep 0.05
 	done
-	fail "$1: no step 400 in 30 s"
+	fail "$1: it has ended before step 400"
 }
 
 # ends_badly PROCESS SECONDS WHAT
@@ -122,14 +122,14 @@ ends_badly() {
 
 # rank 1's processes, its mpirun daemon and its sshd are gone at once. It comes back while run.sh pauses.
 a_crashed_host_ends_the_job_and_run_sh_goes_on() {
-	timeout -k 1 100 "$AURELIUS" train --config config.yaml --run steady "${long[@]}" >steady.log 2>&1 || fail "one rank, long"
+	timeout -k 1 250 "$AURELIUS" train --config config.yaml --run steady "${long[@]}" >steady.log 2>&1 || fail "one rank, long"
 	train 1 two-hosts crashed "${long[@]}" &
 	local job=$!
-	wait_for_steps crashed
+	wait_for_steps crashed $job
 	end_host 2
 	ends_badly $job 30 "a crashed host"
 	start_host 2 || fail "h2 does not come back"
-	on_host 1 timeout -k 1 100 "$launch/run.sh" --hostfile two-hosts --pause 4 -- --config config.yaml --run crashed "${long[@]}" \
+	on_host 1 timeout -k 1 250 "$launch/run.sh" --hostfile two-hosts --pause 4 -- --config config.yaml --run crashed "${long[@]}" \
 		>>crashed.log 2>&1 &
 	job=$!
 	for _ in {1..600}; do
@@ -147,23 +147,23 @@ a_crashed_host_ends_the_job_and_run_sh_goes_on() {
 # sooner. The host does not come back: the run goes on without it.
 a_pulled_cable_ends_the_job_and_fewer_hosts_go_on() {
 	on_host 1 env OMPI_MCA_oob_tcp_keepalive_time=3 OMPI_MCA_oob_tcp_keepalive_intvl=1 OMPI_MCA_oob_tcp_keepalive_probes=3 \
-		timeout -k 1 100 "$launch/run.sh" --once --hostfile two-hosts -- --config config.yaml --run cut "${long[@]}" >>cut.log 2>&1 &
+		timeout -k 1 250 "$launch/run.sh" --once --hostfile two-hosts -- --config config.yaml --run cut "${long[@]}" >>cut.log 2>&1 &
 	local job=$!
-	wait_for_steps cut
+	wait_for_steps cut $job
 	cut_host 2
 	ends_badly $job 40 "a pulled cable"
 	echo "h3 slots=1" >other-host
-	on_host 1 timeout -k 1 100 "$launch/run.sh" --hostfile other-host -- --config config.yaml --run cut "${long[@]}" >>cut.log 2>&1 ||
+	on_host 1 timeout -k 1 250 "$launch/run.sh" --hostfile other-host -- --config config.yaml --run cut "${long[@]}" >>cut.log 2>&1 ||
 		fail "no restart after a pulled cable"
 	mend_host 2
 	same_bits steady cut 00004000
 }
 
 a_signal_to_run_sh_saves_on_all_hosts() {
-	on_host 1 timeout -k 1 100 "$launch/run.sh" --hostfile two-hosts -- --config config.yaml --run signalled "${long[@]}" \
+	on_host 1 timeout -k 1 250 "$launch/run.sh" --hostfile two-hosts -- --config config.yaml --run signalled "${long[@]}" \
 		--train.steps=1000000 >>signalled.log 2>&1 &
 	local job=$! script
-	wait_for_steps signalled
+	wait_for_steps signalled $job
 	script=$(pgrep -f "^/?[a-z/]*bash $launch/run.sh .*--run signalled" | head -n 1)
 	kill -TERM "$script"
 	wait $job
@@ -174,7 +174,7 @@ a_signal_to_run_sh_saves_on_all_hosts() {
 
 scaling_is_measured_across_hosts() {
 	command -v gnuplot >/dev/null || { echo "without gnuplot scaling.sh is left out" && return; }
-	on_host 1 timeout -k 1 100 "$launch/scaling.sh" --config config.yaml --data data.h5 --ranks "1 2 4" --steps 5 --threads 1 \
+	on_host 1 timeout -k 1 250 "$launch/scaling.sh" --config config.yaml --data data.h5 --ranks "1 2 4" --steps 5 --threads 1 \
 		--hostfile four-hosts --out measured >scaling.log 2>&1 || fail "scaling.sh"
 	[ "$(cut -d, -f1-3 measured/scaling.csv | tr '\n' ' ')" = "ranks,threads,batch 1,1,16 2,1,16 4,1,16 2,1,32 4,1,64 " ] ||
 		fail "the rows of scaling.csv: $(cat measured/scaling.csv)"

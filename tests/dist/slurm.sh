@@ -144,7 +144,7 @@ by_srun() {
 	local run=$1 options=$2
 	shift 2
 	# shellcheck disable=SC2086
-	timeout 60 srun $options "$aurelius" train --config config.yaml --run "$run" "$@" >"$run.log" 2>&1
+	timeout 150 srun $options "$aurelius" train --config config.yaml --run "$run" "$@" >"$run.log" 2>&1
 }
 
 # same_weights RUN RUN [STEP]
@@ -160,7 +160,7 @@ one_job_of_two_ranks_with_equal_bits() {
 	by_srun pmix "-n 2 --mpi=pmix" || fail "srun --mpi=pmix"
 	grep -q "^2 ranks of 1 thread" pmix.log || fail "it is not one job of two ranks"
 	one_rank one
-	timeout 60 mpirun -np 2 --bind-to none "$aurelius" train --config config.yaml --run mpi >mpi.log 2>&1 || fail "mpirun"
+	timeout 150 mpirun -np 2 --bind-to none "$aurelius" train --config config.yaml --run mpi >mpi.log 2>&1 || fail "mpirun"
 	same_weights pmix one
 	same_weights pmix mpi
 }
@@ -187,7 +187,7 @@ threads_are_those_of_the_job() {
 commands_follow_each_other_in_one_task() {
 	local mpi
 	for mpi in pmix pmi2; do
-		timeout 60 srun -n 1 --mpi=$mpi bash -c "'$aurelius' train --config config.yaml --run $mpi-1 --stop-at 2 &&
+		timeout 150 srun -n 1 --mpi=$mpi bash -c "'$aurelius' train --config config.yaml --run $mpi-1 --stop-at 2 &&
 			'$aurelius' train --config config.yaml --run $mpi-2 --stop-at 2" >shell.log 2>&1 || fail "two commands in one task, $mpi"
 	done
 }
@@ -199,7 +199,7 @@ job_of() {
 # signalled RUN COMMAND...: the command ends a long training in a way that saves.
 signalled() {
 	local run=$1 launched
-	timeout 60 srun -n 2 --mpi=pmix -J "$run" "$aurelius" train --config config.yaml --run "$run" --train.steps=1000000 \
+	timeout 150 srun -n 2 --mpi=pmix -J "$run" "$aurelius" train --config config.yaml --run "$run" --train.steps=1000000 \
 		--train.eval_interval=0 --train.checkpoint_interval=1000000 >"$run.log" 2>&1 &
 	launched=$!
 	for _ in $(seq 300); do
@@ -251,7 +251,7 @@ has_ended() {
 
 # One thread: two of them lose most of their time where other processes run.
 one_rank() {
-	timeout 100 "$aurelius" train --config config.yaml --system.threads=1 --run "$@" >"$1.log" 2>&1 || fail "one rank"
+	timeout 250 "$aurelius" train --config config.yaml --system.threads=1 --run "$@" >"$1.log" 2>&1 || fail "one rank"
 }
 
 the_batch_file_for_one_node_trains() {
@@ -314,7 +314,7 @@ a_requeued_training_goes_on_to_its_end() {
 scaling() {
 	command -v gnuplot >/dev/null || { echo "without gnuplot scaling.sh is left out" && return; }
 	# shellcheck disable=SC2086
-	timeout 100 salloc $1 "$home/launch/scaling.sh" --config config.yaml --data data.h5 --ranks "$2" --steps 5 --threads 1 \
+	timeout 250 salloc $1 "$home/launch/scaling.sh" --config config.yaml --data data.h5 --ranks "$2" --steps 5 --threads 1 \
 		--out measured >scaling.log 2>&1 || fail "scaling.sh under Slurm"
 	[ "$(cut -d, -f1-3 measured/scaling.csv | tr '\n' ' ')" = "ranks,threads,batch $3 " ] ||
 		fail "the rows of scaling.csv: $(cat measured/scaling.csv)"
@@ -353,7 +353,7 @@ the_batch_file_for_many_nodes_trains() {
 
 # It takes the nodes from the job and starts its daemons there by srun.
 mpirun_works_inside_a_job() {
-	timeout 60 salloc -N 4 -n 4 mpirun --bind-to none "$aurelius" train --config config.yaml --run inner >inner.log 2>&1 ||
+	timeout 150 salloc -N 4 -n 4 mpirun --bind-to none "$aurelius" train --config config.yaml --run inner >inner.log 2>&1 ||
 		fail "mpirun inside a job"
 	grep -q "^4 ranks of 1 thread" inner.log || fail "mpirun inside a job: not one job of four ranks"
 	same_weights inner one

@@ -35,8 +35,8 @@ aur_status aur_leaf_tree_end(struct aur_leaf_tree *tree, struct aur_backend *bac
 aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float **sum);
 
 /* Collective. out [length of this rank's slice] = the tree sum over ranks of `sum` [slices->count]. `parts` is scratch
- * of aur_slices_parts(slices) floats; NULL: `sum` lies in this rank's own memory of what the communicator shares, with at
- * most AUR_TREE_PARTS ranks, and the others' are read where they lie. With one rank `out` may be `sum`. */
+ * of aur_slices_parts(slices) floats; NULL: `sum` lies in this rank's own memory of what the communicator shares, with
+ * at most AUR_TREE_PARTS ranks, and the others' are read where they lie. With one rank `out` may be `sum`. */
 aur_status aur_exact_reduce(struct aur_comm *comm, struct aur_backend *backend, const struct aur_slices *slices,
 	const float *sum, float *parts, float *out);
 

@@ -5,12 +5,13 @@
 #include "text/tokenizer.h"
 
 /* Places to cut a text that a regular expression of unknown meaning splits: none can be told from what stands around it
- * (aur_text_place), but by splitting the text from its beginning. A place is where a piece ends, if the text in front of
- * it is split as it is when nothing follows; behind it the text begins anew, since the expression does not look back. */
+ * (aur_text_place), but by splitting the text from its beginning. A place is where a piece ends, if the text in front
+ * of it is split as it is when nothing follows; behind it the text begins anew, since the expression does not look
+ * back. */
 
-/* 1 when texts of this vocabulary are cut so: subwords of a pattern other than GPT-2's and GPT-4's. 0 also where nothing
- * is known to be safe: the expression looks back or is not read the same by every engine, texts are cleaned, or tokens
- * are found in them before they are split. */
+/* 1 when texts of this vocabulary are cut so: subwords of a pattern other than GPT-2's and GPT-4's. 0 also where
+ * nothing is known to be safe: the expression looks back or is not read the same by every engine, texts are cleaned, or
+ * tokens are found in them before they are split. */
 int aur_cutter_fits(const struct aur_vocab *vocab);
 
 /* For one thread. */
