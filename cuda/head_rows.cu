@@ -30,8 +30,8 @@ AUR_ON_DEVICE void store_piece(G *row, int64_t j, int64_t columns, int64_t padde
 }
 
 /* A row of logits becomes its gradient where it lies, as G. All threads have read a piece before any writes it, since a
- * bf16 gradient covers logits of the same piece (the first) or of earlier ones; the next piece, which no one writes yet,
- * is already on its way then. */
+ * bf16 gradient covers logits of the same piece (the first) or of earlier ones; the next piece, which no one writes
+ * yet, is already on its way then. */
 template <class G>
 AUR_ON_DEVICE void write_gradient(
 	float *row, int64_t columns, int64_t padded, const struct aur_softmax_gradient gradient)
@@ -93,8 +93,7 @@ AUR_ON_DEVICE void write_gradient_of_copy(const struct row &row, const float *co
 		return;
 	float x[AUR_VECTOR] = {};
 	load_piece(copy, last, row.columns, x);
-	aur_softmax_gradient_aim(
-		&gradient, write_loss(row, softmax, copy[row.target]), row.target, row.scale);
+	aur_softmax_gradient_aim(&gradient, write_loss(row, softmax, copy[row.target]), row.target, row.scale);
 	store_piece(to, last, row.columns, row.padded, gradient, x);
 }
 
@@ -133,13 +132,12 @@ AUR_ON_DEVICE struct row row_of(const arguments &f)
 /* What is done with the logits of a row after its loss. */
 enum after { NOTHING, GRADIENT, GRADIENT_OF_COPY };
 
-/* One block a row, eight columns a thread at a time. For its gradient a row is read a second time. GRADIENT_OF_COPY: from
- * shared memory, where a row of 50,257 is 201 KB of the 227 that a block of an H100 may have: 4 bytes an element read and
- * 2 (bf16) or 4 (fp32) written, 0.31 ms for 4,096 rows in bf16 at the 3.84 TB/s of an H200's copy. GRADIENT: where a row
- * does not fit, and then from memory again in the worst case: 4 bytes more.
- * What a row waits for counts, since the block has its multiprocessor alone: one barrier, and no thread for another's
- * logarithm. Measured on an H200: 0.53 ms; with five barriers and a loss that all waited for 0.61 by the copy, 0.63
- * without it. */
+/* One block a row, eight columns a thread at a time. For its gradient a row is read a second time. GRADIENT_OF_COPY:
+ * from shared memory, where a row of 50,257 is 201 KB of the 227 that a block of an H100 may have: 4 bytes an element
+ * read and 2 (bf16) or 4 (fp32) written, 0.31 ms for 4,096 rows in bf16 at the 3.84 TB/s of an H200's copy. GRADIENT:
+ * where a row does not fit, and then from memory again in the worst case: 4 bytes more. What a row waits for counts,
+ * since the block has its multiprocessor alone: one barrier, and no thread for another's logarithm. Measured on an
+ * H200: 0.53 ms; with five barriers and a loss that all waited for 0.61 by the copy, 0.63 without it. */
 template <class G, enum after AFTER> AUR_KERNEL(1024) cross_entropy_rows(const arguments f)
 {
 	AUR_SHARED(struct aur_softmax_shared, shared, 1);
@@ -169,7 +167,8 @@ static aur_status launch(struct aur_cuda *cuda, const char *who, const struct au
 template <class G>
 static aur_status launch_with_gradient(struct aur_cuda *cuda, const char *who, const struct aur_head_rows *rows)
 {
-	const size_t bytes = static_cast<size_t>((rows->columns + AUR_VECTOR - 1) / AUR_VECTOR * AUR_VECTOR) * sizeof(float);
+	const size_t bytes =
+		static_cast<size_t>((rows->columns + AUR_VECTOR - 1) / AUR_VECTOR * AUR_VECTOR) * sizeof(float);
 	if (bytes > MOST_COPY_BYTES || bytes + OWN_SHARED_BYTES > cuda->shared_bytes)
 		return launch<G, GRADIENT>(cuda, who, rows, 0);
 	AUR_TRY((aur_cuda_allow_shared<cross_entropy_rows<G, GRADIENT_OF_COPY>>(

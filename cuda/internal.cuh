@@ -85,8 +85,8 @@ extern const struct aur_backend_choices aur_cuda_choices;
 aur_status aur_cuda_check(cudaError_t error, const char *who);
 aur_status aur_cublas_check(cublasStatus_t status, const char *who);
 
-/* More shared memory than 48 KB has to be allowed, once for a kernel and device: `bytes` has to be the same at each call
- * for a kernel, the first alone counts. */
+/* More shared memory than 48 KB has to be allowed, once for a kernel and device: `bytes` has to be the same at each
+ * call for a kernel, the first alone counts. */
 template <auto KERNEL>
 static inline aur_status aur_cuda_allow_shared(const aur_cuda *cuda, const char *who, size_t bytes)
 {
