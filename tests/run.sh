@@ -6,7 +6,7 @@
 #   --asan       built with AddressSanitizer, in build-asan/
 #   --ubsan      built with UndefinedBehaviorSanitizer, in build-ubsan/
 #   --sanitizers built with both, in build-sanitizers/
-#   --valgrind   the unit tests but the one that measures under valgrind's memcheck, in build-valgrind/; with few rounds
+#   --valgrind   the unit tests but two under valgrind's memcheck, in build-valgrind/; with few rounds
 #                where inputs are random
 #   --coverage   built for gcov, in build-coverage/; ends with the share of lines that ran, by folder, and fails under 85%
 #
@@ -47,7 +47,9 @@ for argument in "$@"; do
 		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_CUDA=OFF -DAURELIUS_EMULATOR=OFF
 			"-DCMAKE_CROSSCOMPILING_EMULATOR=valgrind;--quiet;--error-exitcode=9;--leak-check=full;--errors-for-leak-kinds=definite;--show-leak-kinds=definite")
 		targets=(unit_tests aurelius-bench-bpe)
-		pass+=(-L unit -E unit_ceiling --timeout 1200) # which measures the processor, at a fiftieth of its speed
+		# Left out: what measures the processor, at a fiftieth of its speed, and what has PCRE2 match in parts, whose code
+		# made at run time reads whole vectors up to the end of a text's last (valgrind sees no such code's reasons).
+		pass+=(-L unit -E 'unit_(ceiling|cutter)$' --timeout 1200)
 		export OMP_NUM_THREADS=1 AURELIUS_TEST_ROUNDS=few
 		command -v valgrind >/dev/null || fail "valgrind is missing (launch/install-deps.sh --dev installs it)"
 		;;
