@@ -218,7 +218,7 @@ static aur_status shared_share(struct aur_comm *comm, size_t common, size_t own)
 		.own_bytes = own,
 		.stride = each};
 	if (comm->rank == 0)
-		aur_info("the %d ranks share memory: gradients and weights are not copied", comm->size);
+		aur_info("the %d ranks share memory", comm->size);
 	return AUR_OK;
 }
 
