@@ -138,7 +138,7 @@ AUR_INLINE void backward_as(
 }
 
 /* `to` gets the elements [begin, begin + n) of the result. */
-static void forward(const struct aur_activation_forward *op, int64_t begin, int64_t n, void *to)
+AUR_INLINE void forward(const struct aur_activation_forward *op, int64_t begin, int64_t n, void *to)
 {
 	if (op->x.dtype == AUR_F32)
 		forward_as(op->kind, aur_elements(&op->x, begin), to, n, AUR_F32);
@@ -164,7 +164,10 @@ static void forward_block(const struct aur_activation_forward *op, int64_t begin
 	}
 	for (; begin < end; begin += STREAM_PIECE) {
 		const int64_t n = end - begin < STREAM_PIECE ? end - begin : STREAM_PIECE;
-		forward(op, begin, n, piece);
+		if (n == STREAM_PIECE) /* a number the compiler knows */
+			forward(op, begin, STREAM_PIECE, piece);
+		else
+			forward(op, begin, n, piece);
 		aur_stream(aur_elements(&op->y, begin), piece, (size_t)n * aur_element_bytes(op->y.dtype),
 			aur_elements(&op->x, begin + AHEAD));
 	}

@@ -1,7 +1,5 @@
 #include "attention.h"
 
-#include <omp.h>
-
 static size_t bytes_of(int64_t floats)
 {
 	return (size_t)floats * sizeof(float);
@@ -65,8 +63,7 @@ aur_status aur_attention_forward_cpu(struct aur_backend *backend, const struct a
 #pragma omp parallel for schedule(dynamic)
 	for (int64_t i = 0; i < pairs * units; i++) {
 		const int64_t first = (units - 1 - i / pairs) * rows;
-		forward_unit(op, &sizes, i % pairs, (struct aur_span){first, first + rows},
-			aur_attention_scratch_of(cpu, omp_get_thread_num()));
+		forward_unit(op, &sizes, i % pairs, (struct aur_span){first, first + rows}, aur_cpu_own(cpu));
 	}
 	return AUR_OK;
 }

@@ -162,9 +162,4 @@ struct aur_attention_sizes {
 struct aur_attention_sizes aur_attention_sizes_of(
 	const struct aur_tensor *out, int64_t batch, int64_t positions, int64_t heads);
 
-static inline float *aur_attention_scratch_of(const struct aur_cpu *cpu, int thread)
-{
-	return (float *)(void *)(cpu->per_thread + (size_t)thread * cpu->scratch.per_thread);
-}
-
 #endif

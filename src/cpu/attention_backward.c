@@ -1,6 +1,5 @@
 #include "attention.h"
 
-#include <omp.h>
 #include <string.h>
 
 /* One unit of work is a head of a sequence against some of its groups of keys. Where heads are few, the groups of a
@@ -76,7 +75,7 @@ static void backward_unit(const struct backward *b, int64_t pair, int64_t part)
 	}
 	if (b->parts > 1)
 		head.dq = (struct aur_rows){partial_of(b, pair, part), AUR_F32, b->sizes.head};
-	aur_attention_keys(&head, part, b->parts, aur_attention_scratch_of(b->cpu, omp_get_thread_num()));
+	aur_attention_keys(&head, part, b->parts, aur_cpu_own(b->cpu));
 }
 
 /* The parts' dQ of queries [first, first + QUERIES), added up in part 0's place. */

@@ -1,6 +1,5 @@
 #include "attention.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum { FEW = 3 /* new rows, up to which each reads the caches by itself: packing them would take longer */ };
@@ -68,8 +67,7 @@ aur_status aur_attention_cached_cpu(struct aur_backend *backend, const struct au
 		}
 #pragma omp for schedule(dynamic)
 		for (int64_t i = 0; i < pairs * units; i++)
-			attend(queries_of(op, &sizes, i % pairs), (units - 1 - i / pairs) * rows, rows,
-				aur_attention_scratch_of(cpu, omp_get_thread_num()));
+			attend(queries_of(op, &sizes, i % pairs), (units - 1 - i / pairs) * rows, rows, aur_cpu_own(cpu));
 	}
 	return AUR_OK;
 }

@@ -7,15 +7,23 @@
 
 #include <stdint.h>
 
+enum { AUR_SOFTMAX_PIECES = 256 /* of a row, at most */ };
+
 /* softmax(x)[j] = exp(x[j] - max) / sum. */
 struct aur_softmax {
 	float max;
-	double sum; /* of fp32 exponentials, added in fp32 over 512 columns and in fp64 beyond */
+	double sum;                          /* of fp32 exponentials, added in fp32 over 512 columns and in fp64 beyond */
+	float piece_max[AUR_SOFTMAX_PIECES]; /* the largest number up to each piece's end: what its exponentials are of */
 };
 
-/* Of one row, in one pass; x [n], n > 0. A NaN in x makes sum NaN. `next`, unless NULL, is a row as long that is read
- * afterwards: it is fetched meanwhile. */
-struct aur_softmax aur_softmax_of(const float *x, int64_t n, const float *next);
+/* Of one row, in one pass; x [n], n > 0. A NaN in x makes sum NaN. `exponentials` [n], unless NULL, gets each piece's
+ * exp(x[j] - piece_max), for aur_add_softmax; it may be x. `next`, unless NULL, is a row as long that is read
+ * afterwards: it is fetched meanwhile. `softmax` is filled but for pieces that the row has not. */
+void aur_softmax_of(const float *x, int64_t n, float *exponentials, const float *next, struct aur_softmax *softmax);
+
+/* to[j] += scale * softmax(x)[j], of what aur_softmax_of left. `next` as there. */
+void aur_add_softmax(const float *exponentials, int64_t n, double scale, const struct aur_softmax *softmax, float *to,
+	const float *next);
 
 /* -log softmax(logits)[target] of one row, the same bits with and without a gradient. d_logits, fp32 or bf16 [n], gets
  * (softmax(logits) - onehot(target)) * scale; the logits are then used up, and it may begin where they do, in either

@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "backend/check.h"
 
+#include <omp.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,12 @@ static inline struct aur_cpu *aur_cpu_of(struct aur_backend *backend)
 /* Before a region of threads that multiply: their rooms are there. Allocates only when there are more threads than ever
  * before. AUR_MEMORY. */
 aur_status aur_cpu_take_rooms(struct aur_cpu *cpu);
+
+/* The calling thread's part of the scratch. */
+static inline void *aur_cpu_own(const struct aur_cpu *cpu)
+{
+	return cpu->per_thread + (size_t)omp_get_thread_num() * cpu->scratch.per_thread;
+}
 
 /* The calling thread's room for aur_gemm. */
 void *aur_cpu_room(const struct aur_cpu *cpu);

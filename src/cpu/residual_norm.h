@@ -6,7 +6,6 @@
 #include "internal.h"
 #include "rows.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum {
@@ -56,7 +55,7 @@ static inline size_t aur_norm_buffer_bytes(int64_t columns)
 
 static inline struct aur_norm_buffers aur_norm_buffers_of(const struct aur_cpu *cpu, int64_t columns)
 {
-	char *at = cpu->per_thread + (size_t)omp_get_thread_num() * cpu->scratch.per_thread;
+	char *at = aur_cpu_own(cpu);
 	const size_t row = aur_norm_row_bytes(columns);
 	memset(at, 0, row);
 	return (struct aur_norm_buffers){(float *)(void *)at,

@@ -2,7 +2,6 @@
 #include "internal.h"
 #include "rows.h"
 #include "token_groups.h"
-#include "vector_math.h"
 
 #include <math.h>
 
@@ -20,23 +19,16 @@ static size_t scratch_bytes(int64_t rows, int64_t vocabulary)
 	return loss_bytes(rows) + aur_group_tokens_bytes(rows, vocabulary);
 }
 
-struct aur_cpu_scratch aur_table_loss_scratch(const struct aur_backend_limits *limits)
+/* The exponentials of a thread's row: between one pass and the next they stay in its second-level cache. */
+static size_t row_bytes(int64_t vocabulary)
 {
-	return (struct aur_cpu_scratch){scratch_bytes(limits->batch * limits->positions, limits->vocabulary), 0};
+	return (size_t)vocabulary * sizeof(float);
 }
 
-/* gradient += scale * softmax(logits). Meanwhile the logits that come next are fetched. */
-static void add_softmax(
-	const float *logits, int64_t n, struct aur_softmax softmax, double scale, float *gradient, const float *next)
+struct aur_cpu_scratch aur_table_loss_scratch(const struct aur_backend_limits *limits)
 {
-	const float factor = (float)(scale / softmax.sum);
-	for (int64_t begin = 0; begin < n; begin += AUR_PIECE) {
-		const int64_t end = n - begin < AUR_PIECE ? n : begin + AUR_PIECE;
-		aur_fetch(next ? next + begin : NULL, (size_t)(end - begin) * sizeof *next);
-#pragma omp simd
-		for (int64_t j = begin; j < end; j++)
-			gradient[j] += aur_expf(logits[j] - softmax.max) * factor;
-	}
+	return (struct aur_cpu_scratch){
+		scratch_bytes(limits->batch * limits->positions, limits->vocabulary), row_bytes(limits->vocabulary)};
 }
 
 static const float *logits_of(const struct aur_table_loss *op, const struct aur_token_groups *groups, int64_t group)
@@ -48,8 +40,8 @@ static const float *logits_of(const struct aur_table_loss *op, const struct aur_
 
 /* All positions of one token share its row: its softmax is computed once, and its gradient is count * softmax less one
  * for each target. */
-static void do_group(
-	const struct aur_table_loss *op, const struct aur_token_groups *groups, int64_t group, double *row_loss)
+static void do_group(const struct aur_table_loss *op, const struct aur_token_groups *groups, int64_t group,
+	float *exponentials, double *row_loss)
 {
 	const int64_t vocabulary = aur_columns(&op->table);
 	const int64_t offset = groups->token[group] * vocabulary;
@@ -58,7 +50,8 @@ static void do_group(
 	const int32_t *targets = op->targets.data;
 	const int32_t begin = groups->begin[group];
 	const int32_t end = groups->begin[group + 1];
-	const struct aur_softmax softmax = aur_softmax_of(logits, vocabulary, gradient);
+	struct aur_softmax softmax;
+	aur_softmax_of(logits, vocabulary, gradient ? exponentials : NULL, gradient, &softmax);
 	const double log_sum = log(softmax.sum);
 	for (int32_t i = begin; i < end; i++) {
 		const int32_t position = groups->positions[i];
@@ -66,7 +59,7 @@ static void do_group(
 	}
 	if (!gradient)
 		return;
-	add_softmax(logits, vocabulary, softmax, (double)op->gradient_scale * (end - begin), gradient,
+	aur_add_softmax(exponentials, vocabulary, (double)op->gradient_scale * (end - begin), &softmax, gradient,
 		logits_of(op, groups, group + 1));
 	for (int32_t i = begin; i < end; i++)
 		gradient[targets[groups->positions[i]]] -= op->gradient_scale;
@@ -79,14 +72,15 @@ aur_status aur_table_loss_cpu(struct aur_backend *backend, const struct aur_tabl
 	AUR_TRY(aur_check_table_loss(op));
 	AUR_TRY(aur_check_token_range(name, "tokens", &op->tokens, vocabulary));
 	AUR_TRY(aur_check_token_range(name, "targets", &op->targets, vocabulary));
-	AUR_TRY(aur_check_scratch(backend, name, scratch_bytes(rows, vocabulary), 0));
-	char *memory = aur_cpu_of(backend)->shared;
+	AUR_TRY(aur_check_scratch(backend, name, scratch_bytes(rows, vocabulary), row_bytes(vocabulary)));
+	struct aur_cpu *cpu = aur_cpu_of(backend);
+	char *memory = cpu->shared;
 	double *row_loss = (double *)(void *)memory;
 	const struct aur_token_groups groups =
 		aur_group_tokens(op->tokens.data, rows, vocabulary, memory + loss_bytes(rows));
 #pragma omp parallel for schedule(dynamic, GROUPS)
 	for (int64_t group = 0; group < groups.n; group++)
-		do_group(op, &groups, group, row_loss);
+		do_group(op, &groups, group, aur_cpu_own(cpu), row_loss);
 	aur_sum_sequences(row_loss, op->tokens.shape[0], op->tokens.shape[1], op->loss.data);
 	return AUR_OK;
 }

@@ -75,6 +75,7 @@
 #define aur_pack_prefetch AUR_CPU_NAME(aur_pack_prefetch)
 #define aur_cross_entropy_row AUR_CPU_NAME(aur_cross_entropy_row)
 #define aur_softmax_of AUR_CPU_NAME(aur_softmax_of)
+#define aur_add_softmax AUR_CPU_NAME(aur_add_softmax)
 #define aur_sum_sequences AUR_CPU_NAME(aur_sum_sequences)
 #define aur_group_tokens AUR_CPU_NAME(aur_group_tokens)
 #define aur_group_tokens_bytes AUR_CPU_NAME(aur_group_tokens_bytes)
