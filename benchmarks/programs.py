@@ -38,18 +38,38 @@ def steps_of(path, warmup):
     }
 
 
-def train_aurelius(bench, config, data, steps, *overrides, ranks=1, warmup=2, keep=False):
-    run = bench.path("run")
-    shutil.rmtree(run, ignore_errors=True)
-    command = mpirun(ranks) + [bench.options.aurelius, "train", "--config", bench.config(config), "--run", run]
-    command += ["--data", data, "--train.tokens=0", f"--train.steps={steps}", "--train.warmup_steps=0"]
+def train_command(bench, config, data, steps, *overrides):
+    """All but the folder of the run."""
+    command = [bench.options.aurelius, "train", "--config", bench.config(config), "--data", data]
+    command += ["--train.tokens=0", f"--train.steps={steps}", "--train.warmup_steps=0"]
     command += [
         "--train.log_interval=1",
         "--train.eval_interval=0",
         "--train.eval_windows=1",
         "--train.checkpoint_interval=0",
     ]
-    finished = bench.run(command + list(overrides), environment=MPI if ranks > 1 else None)
+    return command + list(overrides)
+
+
+def train_twice_at_once(bench, config, data, steps, *overrides, warmup=2):
+    """Two runs that know nothing of each other, started together: what the machine gives to two processes."""
+    runs = [bench.path("run-a"), bench.path("run-b")]
+    command = train_command(bench, config, data, steps, *overrides, "--run")
+    script = 'first=$1 second=$2; shift 2; "$@" "$first" & "$@" "$second" && wait $!'
+    for run in runs:
+        shutil.rmtree(run, ignore_errors=True)
+    bench.run(["sh", "-c", script, "sh", *runs, *command])
+    both = [steps_of(run, warmup) for run in runs]
+    for run in runs:
+        shutil.rmtree(run, ignore_errors=True)
+    return {"ms_step": sum(one["ms_step"] for one in both) / 2, "runs": both}
+
+
+def train_aurelius(bench, config, data, steps, *overrides, ranks=1, warmup=2, keep=False):
+    run = bench.path("run")
+    shutil.rmtree(run, ignore_errors=True)
+    command = mpirun(ranks) + train_command(bench, config, data, steps, "--run", run, *overrides)
+    finished = bench.run(command, environment=MPI if ranks > 1 else None)
     told = {**steps_of(run, warmup), "peak_mb": finished.peak_mb, "finished": finished}
     if not keep:
         shutil.rmtree(run, ignore_errors=True)

@@ -109,11 +109,30 @@ static aur_status meet(struct aur_comm *comm)
 #define MEMORY_NAME "aurelius"
 #define MEMORY_LINK "/memfd:" MEMORY_NAME
 
+/* The first line of a file of the system's, or `otherwise` where there is none. */
+static void read_setting(const char *path, const char *otherwise, char line[32])
+{
+	FILE *file = fopen(path, "re");
+	if (!file || !fgets(line, 32, file))
+		snprintf(line, 32, "%s", otherwise);
+	if (file)
+		fclose(file);
+}
+
+/* Where the system commits no more memory than it has, a page that it lacks would end the run when it is first touched:
+ * there all are taken now. Elsewhere they come as they are touched, which lets them be large ones. */
+static int size_memory(int descriptor, size_t bytes)
+{
+	char line[32];
+	read_setting("/proc/sys/vm/overcommit_memory", "0", line);
+	return line[0] == '2' ? fallocate(descriptor, 0, 0, (off_t)bytes) : ftruncate(descriptor, (off_t)bytes);
+}
+
 /* Rank 0: memory of no name, as zeros. */
 static int make_memory(size_t bytes, struct offer *offer)
 {
 	offer->descriptor = memfd_create(MEMORY_NAME, MFD_CLOEXEC);
-	if (offer->descriptor >= 0 && ftruncate(offer->descriptor, (off_t)bytes) != 0) {
+	if (offer->descriptor >= 0 && size_memory(offer->descriptor, bytes) != 0) {
 		close(offer->descriptor);
 		offer->descriptor = -1;
 	}
@@ -303,12 +322,8 @@ static const struct aur_comm_ops shared_ops = {
 /* "0" where there is one. A system that does not say has none of its own to tell apart. */
 static int memory_is_one(void)
 {
-	char nodes[32] = "0";
-	FILE *file = fopen("/sys/devices/system/node/online", "re");
-	if (file && !fgets(nodes, sizeof nodes, file))
-		nodes[0] = '0';
-	if (file)
-		fclose(file);
+	char nodes[32];
+	read_setting("/sys/devices/system/node/online", "0", nodes);
 	return strcspn(nodes, ",-") == strlen(nodes);
 }
 
