@@ -3,8 +3,8 @@
 #
 #   benchmarks/quality.sh [--data FOLDER] [--out FOLDER] [ROW...]
 #
-# FOLDER holds meditations.txt and shakespeare.txt (default ../shared/data). Rows: shakespeare, tuned, bigram, char, word
-# (default: all). Each row prints its losses over the whole validation part. Start it with AURELIUS set to use another
+# FOLDER holds meditations.txt and shakespeare.txt (default ../shared/data). Rows: shakespeare, tuned, bigram, char, word,
+# subword (default: all). Each row prints its losses over the whole validation part. Start it with AURELIUS set to use another
 # program than build/aurelius.
 set -euo pipefail
 
@@ -22,7 +22,7 @@ while (($# > 0)); do
 	*) rows+=("$1") && shift ;;
 	esac
 done
-((${#rows[@]})) || rows=(bigram tuned shakespeare word char)
+((${#rows[@]})) || rows=(bigram tuned shakespeare word char subword)
 
 for text in meditations.txt shakespeare.txt; do
 	[ -r "$data/$text" ] || { echo "quality.sh: $data/$text is missing (--data FOLDER)" >&2 && exit 3; }
@@ -86,6 +86,10 @@ for chosen in "${rows[@]}"; do
 	word)
 		dataset meditations-word "$data/meditations.txt" --tokenizer word --clean original
 		row meditations-gpt-word-cpu meditations-gpt-word-cpu meditations-word --max-minutes 10
+		;;
+	subword)
+		dataset meditations-subword "$data/meditations.txt" --tokenizer bpe --vocab-size 1000 --clean basic
+		row meditations-gpt-subword-cpu meditations-gpt-subword-cpu meditations-subword
 		;;
 	*) echo "quality.sh: no row $chosen" >&2 && exit 2 ;;
 	esac
