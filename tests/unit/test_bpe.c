@@ -302,8 +302,12 @@ static struct stream encode_all(struct aur_tokenizer *tokenizer, const struct au
 {
 	enum { RUN = 9973 };
 	struct aur_encoder *encoder = NULL;
-	struct stream stream = {malloc(2 * TEXT * sizeof(uint16_t)), 0};
+	struct stream stream = {NULL, 0};
+	size_t most = RUN; /* tokens: no byte is more than one */
 	int64_t count, counted = 0;
+	for (int64_t i = 0; i < n; i++)
+		most += texts[i].size;
+	stream.tokens = malloc(most * sizeof(uint16_t));
 	assert_int_equal(aur_encoder_create(tokenizer, texts, n, &encoder), AUR_OK);
 	for (int64_t i = 0; i < n; i++) {
 		assert_int_equal(aur_encoder_count(encoder, i, &count), AUR_OK);
