@@ -39,3 +39,15 @@ execute_process(COMMAND "${BENCH}" --op no_such_operation RESULT_VARIABLE code E
 if(NOT code EQUAL 2 OR NOT said MATCHES "no such case")
 	message(FATAL_ERROR "an unknown operation ends with ${code}: ${said}")
 endif()
+
+# A wrong call is named by what is wrong with it.
+function(check_refused words)
+	execute_process(COMMAND "${BENCH}" ${ARGN} RESULT_VARIABLE code ERROR_VARIABLE said OUTPUT_QUIET)
+	if(NOT code EQUAL 2 OR NOT said MATCHES "${words}")
+		message(FATAL_ERROR "${ARGN} ends with ${code}: ${said}")
+	endif()
+endfunction()
+
+check_refused("--repeats 2.7: must be a whole number" --repeats 2.7)
+check_refused("x: unexpected" x --no-such-option)
+check_refused("--no-such-option: unknown option" --no-such-option)

@@ -32,6 +32,8 @@ aur_status bench_options_count(const char *option, const char *text, int least, 
 	double number;
 	AUR_TRY(bench_options_number(option, text, least, most, &number));
 	*count = (int)number;
+	if ((double)*count != number)
+		return aur_fail(AUR_USAGE, "%s %s: must be a whole number", option, text);
 	return AUR_OK;
 }
 
@@ -41,7 +43,7 @@ aur_status bench_options_parse(int argc, char **argv, const struct option *optio
 	opterr = 0;
 	for (;;) {
 		const int at = optind;
-		const int option = getopt_long(argc, argv, "", options, NULL);
+		const int option = getopt_long(argc, argv, "+", options, NULL);
 		if (option == -1)
 			break;
 		if (option == '?')

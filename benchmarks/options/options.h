@@ -15,7 +15,7 @@ aur_status bench_options_parse(int argc, char **argv, const struct option *optio
 /* A number from `least` to `most`, with K, M or G behind it in units of 1024, 1024^2 or 1024^3. AUR_USAGE. */
 aur_status bench_options_number(const char *option, const char *text, double least, double most, double *number);
 
-/* The same without what is behind the point. */
+/* The same, a whole one. */
 aur_status bench_options_count(const char *option, const char *text, int least, int most, int *count);
 
 #endif
