@@ -54,8 +54,6 @@ static int has_avx512bf16(void)
 	return has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 
-#define AUR_CPU_TABLE(variant) (&aur_cpu_table_##variant)
-
 #else
 
 static int has_avx2(void)
@@ -73,15 +71,30 @@ static int has_avx512bf16(void)
 	return 0;
 }
 
-#define AUR_CPU_TABLE(variant) NULL
+#endif
 
+/* A program need not be built for all of them (AURELIUS_CPU_WITHOUT). */
+#ifdef AUR_CPU_WITH_avx2
+#define TABLE_AVX2 (&aur_cpu_table_avx2)
+#else
+#define TABLE_AVX2 NULL
+#endif
+#ifdef AUR_CPU_WITH_avx512
+#define TABLE_AVX512 (&aur_cpu_table_avx512)
+#else
+#define TABLE_AVX512 NULL
+#endif
+#ifdef AUR_CPU_WITH_avx512bf16
+#define TABLE_AVX512BF16 (&aur_cpu_table_avx512bf16)
+#else
+#define TABLE_AVX512BF16 NULL
 #endif
 
 /* Best first. */
 static const struct variant variants[] = {
-	{"avx512bf16", AUR_CPU_TABLE(avx512bf16), has_avx512bf16, 1},
-	{"avx512", AUR_CPU_TABLE(avx512), has_avx512, 0},
-	{"avx2", AUR_CPU_TABLE(avx2), has_avx2, 0},
+	{"avx512bf16", TABLE_AVX512BF16, has_avx512bf16, 1},
+	{"avx512", TABLE_AVX512, has_avx512, 0},
+	{"avx2", TABLE_AVX2, has_avx2, 0},
 	{"baseline", &aur_cpu_table_baseline, any_processor, 0},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
@@ -92,8 +105,8 @@ static aur_status choose_forced(const char *name, const struct variant **chosen)
 		if (strcmp(name, variants[i].name) != 0)
 			continue;
 		if (!variants[i].ops || !variants[i].supported())
-			return aur_fail(AUR_DEVICE,
-				"AURELIUS_CPU_VARIANT=%s: this processor does not have these instructions (unset it)", name);
+			return aur_fail(AUR_DEVICE, "AURELIUS_CPU_VARIANT=%s: this %s does not have these instructions (unset it)",
+				name, variants[i].ops ? "processor" : "program");
 		*chosen = &variants[i];
 		return AUR_OK;
 	}
