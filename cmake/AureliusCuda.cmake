@@ -83,6 +83,7 @@ else()
 		set(CMAKE_CUDA_ARCHITECTURES OFF) # CMake's own option names one architecture a pass
 	endif()
 	enable_language(CUDA)
+	enable_language(CXX) # what nvcc compiles for the host with
 	set(AUR_CUDA ON)
 	message(STATUS "aurelius: CUDA ${CUDAToolkit_VERSION} for ${architectures}")
 endif()
