@@ -1,5 +1,6 @@
 #include "nccl_calls.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Exchanges that only move bytes are sent as bytes: NCCL does not look at them then. */
@@ -150,7 +151,21 @@ static aur_status nccl_all_gather_start(
 
 static aur_status nccl_settle(struct aur_comm *comm)
 {
-	return aur_nccl_wait_stream(state_of(comm));
+	struct aur_nccl *nccl = state_of(comm);
+	AUR_TRY(aur_nccl_wait_stream(nccl, nccl->forward.stream, aur_nccl_exchange_limit(nccl)));
+	nccl->bytes = nccl->awaited_bytes = 0;
+	return AUR_OK;
+}
+
+/* What was started since the last time may be on its way still. A step's computation may take minutes. */
+static aur_status nccl_await(struct aur_comm *comm, struct aur_stream *computed, struct aur_stream *stream)
+{
+	struct aur_nccl *nccl = state_of(comm);
+	AUR_TRY(aur_nccl_wait_stream(nccl, computed, INFINITY));
+	AUR_TRY(aur_nccl_wait_stream(nccl, stream, aur_nccl_exchange_limit(nccl)));
+	nccl->bytes -= nccl->awaited_bytes;
+	nccl->awaited_bytes = nccl->bytes;
+	return AUR_OK;
 }
 
 /* What NCCL reports in the background on one rank is agreed upon like any failure of one rank. */
@@ -191,6 +206,7 @@ static const struct aur_comm_ops nccl_ops = {
 	.all_gather_start = nccl_all_gather_start,
 	.finish = aur_forward_end,
 	.settle = nccl_settle,
+	.await = nccl_await,
 	.hold = nccl_hold,
 	.all_reduce = aur_forward_all_reduce,
 	.broadcast = aur_forward_broadcast,

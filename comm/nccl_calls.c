@@ -73,15 +73,20 @@ aur_status aur_nccl_check(struct aur_nccl *nccl)
 	return state == ncclSuccess || state == ncclInProgress ? AUR_OK : fail(nccl, state, nccl->last);
 }
 
-aur_status aur_nccl_wait_stream(struct aur_nccl *nccl)
+double aur_nccl_exchange_limit(const struct aur_nccl *nccl)
+{
+	return nccl->limit_s + nccl->bytes / AUR_NCCL_LEAST_RATE;
+}
+
+aur_status aur_nccl_wait_stream(struct aur_nccl *nccl, struct aur_stream *stream, double limit_s)
 {
 	struct aur_backend *backend = nccl->forward.backend;
-	const double limit_s = nccl->limit_s + nccl->bytes / AUR_NCCL_LEAST_RATE, end = aur_clock_s() + limit_s;
+	const double end = aur_clock_s() + limit_s;
 	int done = 0, waits = 0;
 	for (;;) {
 		/* Its failure first: it says why the stream will never end. */
 		AUR_TRY(aur_nccl_check(nccl));
-		const aur_status status = backend->streams->poll(backend, nccl->forward.stream, &done);
+		const aur_status status = backend->streams->poll(backend, stream, &done);
 		if (status != AUR_OK) {
 			abort_side(nccl);
 			return status;
@@ -92,7 +97,6 @@ aur_status aur_nccl_wait_stream(struct aur_nccl *nccl)
 			return fail_late(nccl, nccl->last, limit_s);
 		aur_forward_nap(&waits);
 	}
-	nccl->bytes = 0;
 	/* A failure can end the stream as well. */
 	return aur_nccl_check(nccl);
 }

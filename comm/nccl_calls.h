@@ -15,8 +15,9 @@ struct aur_nccl {
 	ncclComm_t handle;          /* owned; NULL before the start and after a failure */
 	cudaStream_t stream;        /* the forward's */
 	double limit_s;
-	double bytes;     /* of exchanges since the last settle */
-	const char *last; /* the exchange started last, for messages */
+	double bytes;         /* of exchanges that may be on their way */
+	double awaited_bytes; /* of those that were when a stream was last waited for */
+	const char *last;     /* the exchange started last, for messages */
 	void *holds[AUR_NCCL_HOLDS];
 	int n_holds;
 };
@@ -28,8 +29,11 @@ aur_status aur_nccl_wait_call(struct aur_nccl *nccl, ncclResult_t result, const 
 /* What failed in the background; AUR_OK while nothing has. Never waits. */
 aur_status aur_nccl_check(struct aur_nccl *nccl);
 
-/* Waits for the stream, looking for failures in the background. */
-aur_status aur_nccl_wait_stream(struct aur_nccl *nccl);
+/* Seconds that exchanges on their way may take. */
+double aur_nccl_exchange_limit(const struct aur_nccl *nccl);
+
+/* Waits for a stream of the backend, looking for failures in the background; INFINITY: for as long as it takes. */
+aur_status aur_nccl_wait_stream(struct aur_nccl *nccl, struct aur_stream *stream, double limit_s);
 
 /* Finds the other ranks of `world`. Collective. */
 aur_status aur_nccl_start(struct aur_nccl *nccl, struct aur_comm *world);

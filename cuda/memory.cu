@@ -114,17 +114,27 @@ static const char *const fault_texts[] = {AUR_FAULT_TABLE(FAULT_TEXT)};
 static aur_status report_fault(struct aur_cuda *cuda, int32_t fault)
 {
 	AUR_TRY(aur_cuda_check(cudaMemsetAsync(cuda->fault, 0, sizeof fault, cuda->stream), "cuda: synchronise"));
-	AUR_TRY(aur_cuda_check(cudaStreamSynchronize(cuda->stream), "cuda: synchronise"));
 	const int known = fault > AUR_FAULT_NONE && fault < AUR_FAULT_COUNT;
 	return aur_fail(AUR_INPUT, "cuda: %s lies outside of the vocabulary", known ? fault_texts[fault] : "a number");
+}
+
+aur_status aur_cuda_note_fault(struct aur_backend *backend, int32_t *fault)
+{
+	const struct aur_cuda *cuda = aur_cuda_of(backend);
+	return aur_cuda_check(
+		cudaMemcpyAsync(fault, cuda->fault, sizeof *fault, cudaMemcpyDeviceToHost, cuda->stream), "cuda: fault");
+}
+
+aur_status aur_cuda_judge_fault(struct aur_backend *backend, int32_t fault)
+{
+	return fault == AUR_FAULT_NONE ? AUR_OK : report_fault(aur_cuda_of(backend), fault);
 }
 
 aur_status aur_cuda_synchronise(struct aur_backend *backend)
 {
 	struct aur_cuda *cuda = aur_cuda_of(backend);
 	int32_t *fault = cuda->staging->fault;
-	AUR_TRY(aur_cuda_check(
-		cudaMemcpyAsync(fault, cuda->fault, sizeof *fault, cudaMemcpyDeviceToHost, cuda->stream), "cuda: synchronise"));
+	AUR_TRY(aur_cuda_note_fault(backend, fault));
 	AUR_TRY(aur_cuda_check(cudaStreamSynchronize(cuda->stream), "cuda: synchronise"));
-	return *fault == AUR_FAULT_NONE ? AUR_OK : report_fault(cuda, *fault);
+	return aur_cuda_judge_fault(backend, *fault);
 }

@@ -7,12 +7,14 @@
  *
  * upload() copies the host's bytes into pinned memory before it returns and goes on from there by itself: the host's
  * memory is borrowed only during the call, and the host waits for nothing but room in that memory, AUR_STAGING_SLOTS of
- * AUR_STAGING_BYTES. download() returns when the bytes are there, which waits for all operations before it and
- * reports what went wrong in them as synchronise() does: numbers computed from a wrong token look like any. copy() and
- * zero() are asynchronous on the compute stream as every operation.
+ * AUR_STAGING_BYTES. A micro-batch takes three, more where its tokens are over AUR_STAGING_BYTES, so the host is a
+ * whole step of some twenty micro-batches ahead before it waits, with those queued behind what it waits for. download()
+ * returns when the bytes are there, which waits for all operations before it and reports what went wrong in them as
+ * synchronise() does: numbers computed from a wrong token look like any. copy() and zero() are asynchronous on the
+ * compute stream as every operation.
  */
 
-enum { AUR_STAGING_SLOTS = 4, AUR_STAGING_BYTES = 1 << 20 };
+enum { AUR_STAGING_SLOTS = 64, AUR_STAGING_BYTES = 1 << 17 };
 
 /* Owned pinned memory, taken round after round; a slot is free again when its event has come. */
 struct aur_cuda_staging {
@@ -38,6 +40,10 @@ aur_status aur_cuda_room(struct aur_backend *backend, int64_t *bytes);
 
 /* Waits for the compute stream. What a kernel found wrong meanwhile is AUR_INPUT, told once. */
 aur_status aur_cuda_synchronise(struct aur_backend *backend);
+
+/* The two halves of it (struct aur_backend_streams). */
+aur_status aur_cuda_note_fault(struct aur_backend *backend, int32_t *fault);
+aur_status aur_cuda_judge_fault(struct aur_backend *backend, int32_t fault);
 
 /* scratch.cu. `bytes` counts the workspace of cuBLASLt, which open() took, with the scratch memory. */
 aur_status aur_cuda_reserve(struct aur_backend *backend, const struct aur_backend_limits *limits, size_t *bytes);

@@ -1,4 +1,5 @@
 #include "internal.cuh"
+#include "memory.cuh"
 
 #include <new>
 
@@ -105,6 +106,8 @@ static struct aur_backend_streams table_of_streams()
 	table.allocate_host = allocate_host;
 	table.release_host = release_host;
 	table.copy = copy_on_stream;
+	table.note_fault = aur_cuda_note_fault;
+	table.judge_fault = aur_cuda_judge_fault;
 	return table;
 }
 

@@ -65,6 +65,8 @@ static void build_clip(
 	*op = (struct aur_clip){
 		.sums = bench_take_constant(memory, AUR_F64, blocks_of(shape->count), 1e-3),
 		.max_norm = 1.0f,
+		.beta1 = 0.9,
+		.beta2 = 0.95,
 		.state = bench_take_state(memory),
 	};
 	job->run = run_clip;

@@ -42,6 +42,8 @@ aur_status aur_check_clip(const struct aur_clip *op)
 {
 	static const char name[] = "clip";
 	AUR_TRY(aur_check_matrix(name, "sums", &op->sums, AUR_F64, aur_tensor_count(&op->sums), 1));
+	if (!(op->beta1 >= 0 && op->beta1 < 1) || !(op->beta2 >= 0 && op->beta2 < 1))
+		return aur_fail(AUR_SHAPE, "%s: betas %g and %g are not in [0, 1)", name, op->beta1, op->beta2);
 	return op->state ? AUR_OK : aur_fail(AUR_SHAPE, "%s: state is absent", name);
 }
 

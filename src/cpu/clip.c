@@ -2,6 +2,18 @@
 
 #include <math.h>
 
+static void count_update(const struct aur_clip *op, struct aur_step_state *state)
+{
+	if (state->skip) {
+		state->skipped_in_a_row++;
+		return;
+	}
+	const double t = (double)++state->updates;
+	state->correction1 = (float)(1.0 - pow(op->beta1, t));
+	state->correction2 = (float)(1.0 - pow(op->beta2, t));
+	state->skipped_in_a_row = 0;
+}
+
 aur_status aur_clip_cpu(struct aur_backend *backend, const struct aur_clip *op)
 {
 	(void)backend;
@@ -16,5 +28,6 @@ aur_status aur_clip_cpu(struct aur_backend *backend, const struct aur_clip *op)
 	state->norm = sqrt(total);
 	state->skip = !isfinite(state->norm);
 	state->gradient_scale = limit > 0.0 && !state->skip && state->norm > limit ? (float)(limit / state->norm) : 1.0f;
+	count_update(op, state);
 	return AUR_OK;
 }

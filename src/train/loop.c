@@ -78,6 +78,12 @@ static int wants_to_stop(const struct aur_run *run)
 	return aur_signals_pending(NULL) || (run->comm->rank == 0 && time_is_up(run));
 }
 
+static int64_t last_step(const struct aur_run *run)
+{
+	const int64_t stop_at = run->options->stop_at, steps = run->config.train.steps;
+	return stop_at > 0 && stop_at < steps ? stop_at : steps;
+}
+
 static int is_due(int64_t interval, int64_t step)
 {
 	return interval > 0 && step % interval == 0;
@@ -87,7 +93,7 @@ static void tell_progress(const struct aur_run *run, const struct aur_step_resul
 {
 	if (!run->options->progress || run->comm->rank != 0)
 		return;
-	const int64_t step = run->trainer->step, steps = run->config.train.steps;
+	const int64_t step = result->step, steps = run->config.train.steps;
 	const double elapsed = aur_clock_s() - run->started_s;
 	const int64_t done = step - run->first_step;
 	const struct aur_progress progress = {
@@ -100,12 +106,30 @@ static void tell_progress(const struct aur_run *run, const struct aur_step_resul
 	run->options->progress(run->options->context, &progress);
 }
 
+/* Steps that are looked at: their results are wanted at once, all others come when the device is done with them. */
+static int is_logged(const struct aur_run *run, int64_t step)
+{
+	return is_due(run->config.train.log_interval, step) || step == run->first_step + 1 || step == last_step(run);
+}
+
+static int is_evaluated(const struct aur_run *run, int64_t step)
+{
+	return is_due(run->config.train.eval_interval, step) || step == run->config.train.steps;
+}
+
+static int is_looked_at(const struct aur_run *run, int64_t step)
+{
+	return is_logged(run, step) || is_evaluated(run, step) || is_due(run->config.train.checkpoint_interval, step) ||
+		   is_due(run->config.train.sample_interval, step);
+}
+
+/* `last`: the run ends after the newest step, which may come before the step that it was to end at. */
 static aur_status log_if_due(struct aur_run *run, const struct aur_step_result *result, struct pace *pace, int last)
 {
-	const int64_t step = run->trainer->step;
+	const int ends = last && result->step == run->trainer->step;
 	pace->seconds += result->times.step_s;
 	pace->steps++;
-	if (!is_due(run->config.train.log_interval, step) && !last && !result->skipped && step != run->first_step + 1)
+	if (!is_logged(run, result->step) && !ends && !result->skipped)
 		return AUR_OK;
 	const double tokens = (double)(pace->steps * run->config.train.batch_size * run->config.model.block_size);
 	const double seconds = pace->seconds > 0 ? pace->seconds : 1e-9;
@@ -113,16 +137,32 @@ static aur_status log_if_due(struct aur_run *run, const struct aur_step_result *
 	return aur_run_log_step(run, result, tokens / seconds);
 }
 
+/* The step at which a run has diverged is told by the message of its end. */
+static aur_status report_results(
+	struct aur_run *run, const struct aur_step_results *results, struct pace *pace, int last)
+{
+	const int64_t diverged_at = run->trainer->diverged_at;
+	for (int i = 0; i < results->count; i++) {
+		if (diverged_at != 0 && results->of[i].step >= diverged_at)
+			break;
+		tell_progress(run, &results->of[i]);
+		AUR_TRY(log_if_due(run, &results->of[i], pace, last));
+	}
+	return AUR_OK;
+}
+
 /* What follows a step. Rank 0's log can fail alone, so it is agreed upon with the rest. */
-static aur_status after_step(struct aur_run *run, const struct aur_step_result *result, struct pace *pace, int last)
+static aur_status after_step(struct aur_run *run, const struct aur_step_results *results, struct pace *pace, int last)
 {
 	const struct aur_config *config = &run->config;
 	const int64_t step = run->trainer->step;
-	tell_progress(run, result);
-	const aur_status status = log_if_due(run, result, pace, last);
+	aur_status status = run->trainer->pending;
+	if (status == AUR_OK)
+		status = report_results(run, results, pace, last);
+	AUR_TRY(aur_trainer_judge(run->trainer));
 	if (status == AUR_OK && run->comm->rank == 0 && is_due(config->train.sample_interval, step))
 		aur_run_sample(run);
-	const int evaluate = is_due(config->train.eval_interval, step) || step == config->train.steps;
+	const int evaluate = is_evaluated(run, step);
 	const int save = is_due(config->train.checkpoint_interval, step) || last;
 	/* The other ranks do not know of it before the next step's agreement. */
 	run->trainer->pending = status;
@@ -165,7 +205,7 @@ static void note_divergence(struct aur_run *run)
 	if (run->comm->rank != 0)
 		return;
 	snprintf(why, sizeof why, "%s", aur_error_message());
-	if (aur_metrics_write_end(run->metrics, run->trainer->step, "diverged") != AUR_OK)
+	if (aur_metrics_write_end(run->metrics, run->trainer->diverged_at, "diverged") != AUR_OK)
 		aur_fail(AUR_DIVERGED, "%s", why);
 }
 
@@ -186,22 +226,20 @@ static aur_status end_at_once(struct aur_run *run)
 	return say_end(run, 0);
 }
 
-static int64_t last_step(const struct aur_run *run)
-{
-	const int64_t stop_at = run->options->stop_at, steps = run->config.train.steps;
-	return stop_at > 0 && stop_at < steps ? stop_at : steps;
-}
-
 static aur_status run_steps(struct aur_run *run, int *stopped)
 {
 	const int64_t end = last_step(run);
 	struct pace pace = {0};
 	*stopped = 0;
 	while (run->trainer->step < end && !*stopped) {
-		struct aur_step_result result;
-		AUR_TRY(aur_trainer_step(run->trainer, run->loader, wants_to_stop(run), &result));
-		*stopped = result.stop && run->trainer->step < end;
-		AUR_TRY(after_step(run, &result, &pace, run->trainer->step == end || *stopped));
+		const struct aur_step_request request = {
+			.stop = wants_to_stop(run),
+			.at_once = is_looked_at(run, run->trainer->step + 1),
+		};
+		struct aur_step_results results;
+		AUR_TRY(aur_trainer_step(run->trainer, run->loader, &request, &results));
+		*stopped = results.stop && run->trainer->step < end;
+		AUR_TRY(after_step(run, &results, &pace, run->trainer->step == end || *stopped));
 	}
 	return AUR_OK;
 }

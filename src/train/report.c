@@ -119,11 +119,11 @@ static struct aur_metrics_step metrics_of(
 {
 	const int64_t step_tokens = run->config.train.batch_size * run->config.model.block_size;
 	return (struct aur_metrics_step){
-		.step = run->trainer->step,
+		.step = result->step,
 		.loss = result->loss,
 		.grad_norm = result->grad_norm,
 		.learning_rate = result->learning_rate,
-		.tokens = run->trainer->step * step_tokens,
+		.tokens = result->step * step_tokens,
 		.tokens_per_s = tokens_per_s,
 		.of_ceiling = of_ceiling(run, tokens_per_s),
 		.ms_step = result->times.step_s * 1e3,
@@ -139,7 +139,7 @@ aur_status aur_run_log_step(struct aur_run *run, const struct aur_step_result *r
 {
 	if (run->comm->rank != 0)
 		return AUR_OK;
-	const int64_t step = run->trainer->step, steps = run->config.train.steps;
+	const int64_t step = result->step, steps = run->config.train.steps;
 	const double step_tokens = (double)(run->config.train.batch_size * run->config.model.block_size);
 	char eta[32];
 	duration_text((double)(steps - step) * step_tokens / (tokens_per_s > 0 ? tokens_per_s : 1), eta, sizeof eta);

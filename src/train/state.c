@@ -215,5 +215,7 @@ aur_status aur_state_load(struct aur_trainer *trainer, struct aur_checkpoint *ch
 	trainer->step = meta->step;
 	trainer->updates = meta->updates;
 	trainer->skipped = meta->skipped;
+	if (status == AUR_OK)
+		status = aur_trainer_send_updates(trainer);
 	return aur_comm_agree(trainer->comm, status);
 }

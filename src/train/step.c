@@ -2,12 +2,10 @@
 
 #include "core/clock.h"
 #include "micro.h"
+#include "results.h"
 #include "update.h"
 
 #include <stdlib.h>
-
-/* After this many steps in a row without a finite gradient the run has diverged. */
-enum { SKIPS_ALLOWED = 10 };
 
 /* A reduction that goes on while the backward pass completes the gradients: in buckets, so that exchanges are few. */
 struct reduction {
@@ -55,6 +53,15 @@ cleanup:
 	return status;
 }
 
+/* With the first micro-batch of a step queued a device has work, so that the host can take what the step before gave:
+ * it has to, before it waits for the device anywhere else, because here it learns of other ranks' failures meanwhile.
+ */
+static aur_status run_micro(struct aur_trainer *trainer, struct aur_lane *lane, const struct aur_micro *micro)
+{
+	AUR_TRY(aur_micro_run(trainer, lane, micro));
+	return micro->index == 0 ? aur_results_take(trainer, trainer->step + 1, 0) : AUR_OK;
+}
+
 /* The leaves of one lane, added up. */
 static aur_status run_leaves(void *context, int number)
 {
@@ -67,7 +74,7 @@ static aur_status run_leaves(void *context, int number)
 		float *gradients;
 		AUR_TRY(aur_leaf_tree_begin(&lane->tree, lane->backend, &gradients));
 		for (int64_t i = 0; i < trainer->micros_per_leaf; i++)
-			AUR_TRY(aur_micro_run(trainer, lane, &(struct aur_micro){.index = index++, .gradients = gradients}));
+			AUR_TRY(run_micro(trainer, lane, &(struct aur_micro){.index = index++, .gradients = gradients}));
 		AUR_TRY(aur_leaf_tree_end(&lane->tree, lane->backend));
 	}
 	return aur_leaf_tree_take(&lane->tree, &lane->sum);
@@ -92,7 +99,7 @@ static aur_status run_all_but_last(struct aur_trainer *trainer, float **sum)
 	lane->tree.waiting = 0;
 	AUR_TRY(aur_leaf_tree_begin(&lane->tree, lane->backend, sum));
 	for (int64_t i = 0; i + 1 < trainer->micros_per_leaf; i++)
-		AUR_TRY(aur_micro_run(trainer, lane, &(struct aur_micro){.index = i, .gradients = *sum}));
+		AUR_TRY(run_micro(trainer, lane, &(struct aur_micro){.index = i, .gradients = *sum}));
 	return AUR_OK;
 }
 
@@ -109,6 +116,18 @@ static aur_status run_lanes(struct aur_trainer *trainer, float **sum)
 	return AUR_OK;
 }
 
+/* Where the host has the data, or moves it, it waits for the micro-batches: what fails in them is this rank's alone and
+ * is agreed upon. Otherwise it is found when the result is taken. */
+static aur_status wait_for_lanes(struct aur_trainer *trainer)
+{
+	const struct aur_comm *comm = trainer->comm;
+	const int moves_data = comm->size > 1 && !comm->ops->reduce_stretch_start;
+	if (trainer->overlaps || !(trainer->backend->host_memory || moves_data))
+		return AUR_OK;
+	AUR_TRY(trainer->comm->ops->settle(trainer->comm));
+	return trainer->backend->ops->synchronise(trainer->backend);
+}
+
 /* Everything of a step that one rank does alone: what fails here is agreed upon before the first exchange. */
 static aur_status local_part(
 	struct aur_trainer *trainer, struct aur_loader *loader, float **sum, struct aur_trainer_times *times)
@@ -121,12 +140,24 @@ static aur_status local_part(
 	AUR_TRY(aur_loader_next(loader, &trainer->next_tokens, &trainer->next_targets));
 	times->data_s = aur_clock_s() - start;
 	AUR_TRY(run_lanes(trainer, sum));
-	if (trainer->overlaps)
-		return AUR_OK;
-	AUR_TRY(trainer->comm->ops->settle(trainer->comm));
-	AUR_TRY(trainer->backend->ops->synchronise(trainer->backend));
-	aur_workspace_times(first, &times->forward_s, &times->backward_s);
+	AUR_TRY(wait_for_lanes(trainer));
+	if (!trainer->overlaps)
+		aur_workspace_times(first, &times->forward_s, &times->backward_s);
 	return AUR_OK;
+}
+
+/* The local part, and what it came to on all ranks. A failure of this rank alone is brought to the agreement when the
+ * exchanges of the step before are over: the others wait for them, and would not come. */
+static aur_status agree_on_local_part(struct aur_trainer *trainer, struct aur_loader *loader, float **sum,
+	struct aur_agreement *agreement, struct aur_trainer_times *times, double *reached_s)
+{
+	agreement->status = local_part(trainer, loader, sum, times);
+	if (agreement->status != AUR_OK && trainer->lost == AUR_OK) {
+		const aur_status taken = aur_results_take(trainer, trainer->step + 1, 0);
+		agreement->status = taken != AUR_OK ? taken : agreement->status;
+	}
+	*reached_s = aur_clock_s();
+	return trainer->lost != AUR_OK ? trainer->lost : trainer->comm->ops->agree(trainer->comm, agreement);
 }
 
 /* The last micro-batch and the exchange of what all of them gave. */
@@ -142,6 +173,7 @@ static aur_status run_last(struct aur_trainer *trainer, float *sum, struct aur_t
 	};
 	AUR_TRY(aur_micro_run(trainer, lane, &last));
 	aur_workspace_times(lane->workspace, &times->forward_s, &times->backward_s);
+	AUR_TRY(aur_results_begin(trainer));
 	return trainer->comm->ops->finish(trainer->comm);
 }
 
@@ -152,6 +184,7 @@ static aur_status reduce(struct aur_trainer *trainer, float *sum, float **gradie
 	*gradient = comm->size == 1 ? sum : trainer->gradient;
 	if (trainer->overlaps)
 		return run_last(trainer, sum, times);
+	AUR_TRY(aur_results_begin(trainer));
 	if (trainer->config->train.reduction == AUR_REDUCTION_EXACT)
 		return aur_exact_reduce(comm, trainer->backend, &trainer->slices, sum, trainer->parts, *gradient);
 	if (comm->size == 1)
@@ -160,71 +193,79 @@ static aur_status reduce(struct aur_trainer *trainer, float *sum, float **gradie
 	return comm->ops->finish(comm);
 }
 
-/* Losses travel one number a sequence and are added in order, so that the sum does not know the ranks. */
-static aur_status collect_loss(struct aur_trainer *trainer, double *loss)
+/* Losses travel one number a sequence: results.c adds them in order. */
+static aur_status collect_losses(struct aur_trainer *trainer)
 {
-	struct aur_backend *backend = trainer->backend;
 	struct aur_comm *comm = trainer->comm;
-	const struct aur_config *config = trainer->config;
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->loss_slices, trainer->losses, sizeof *trainer->losses));
 	AUR_TRY(comm->ops->finish(comm));
-	AUR_TRY(comm->ops->settle(comm));
-	AUR_TRY(backend->ops->download(
-		backend, trainer->host_losses, trainer->losses, (size_t)config->train.batch_size * sizeof *trainer->losses));
-	double sum = 0;
-	for (int64_t i = 0; i < config->train.batch_size; i++)
-		sum += trainer->host_losses[i];
-	*loss = sum / (double)(config->train.batch_size * config->model.block_size);
-	return AUR_OK;
+	return aur_results_queue_losses(trainer);
 }
 
-/* All ranks saw the same norm, so they count alike and leave together. */
-static aur_status count_step(struct aur_trainer *trainer, const struct aur_step_result *result)
+static aur_status exchange(struct aur_trainer *trainer, float *sum, float **gradient, struct aur_trainer_times *times)
 {
-	trainer->step++;
-	if (!result->skipped) {
-		trainer->updates++;
-		trainer->skipped_in_a_row = 0;
-		return AUR_OK;
-	}
-	trainer->skipped++;
-	if (++trainer->skipped_in_a_row < SKIPS_ALLOWED)
+	aur_mark_begin(trainer->backend, "reduction");
+	aur_status status = reduce(trainer, sum, gradient, times);
+	if (status == AUR_OK)
+		status = collect_losses(trainer);
+	aur_mark_end(trainer->backend);
+	return status;
+}
+
+static aur_status update(struct aur_trainer *trainer, float *gradient)
+{
+	aur_mark_begin(trainer->backend, "update");
+	const aur_status status = aur_trainer_update(trainer, gradient);
+	aur_mark_end(trainer->backend);
+	return status;
+}
+
+/* What is found wrong on this rank alone waits for the next agreement. */
+static aur_status take_results(struct aur_trainer *trainer, int newest_too)
+{
+	const aur_status status = aur_results_take(trainer, trainer->step + newest_too, 1);
+	if (trainer->lost == AUR_OK && status != AUR_OK)
+		trainer->pending = status;
+	return trainer->lost;
+}
+
+aur_status aur_trainer_judge(const struct aur_trainer *trainer)
+{
+	if (trainer->diverged_at == 0)
 		return AUR_OK;
 	aur_fail(AUR_DIVERGED,
 		"step %lld: training diverged: the gradient was not finite in %d steps in a row, which were left out "
 		"(lower train.learning_rate or set train.grad_clip; the checkpoints are kept)",
-		(long long)trainer->step, SKIPS_ALLOWED);
+		(long long)trainer->diverged_at, AUR_SKIPS_ALLOWED);
 	if (trainer->comm->rank != 0)
 		aur_error_clear();
 	return AUR_DIVERGED;
 }
 
-aur_status aur_trainer_step(
-	struct aur_trainer *trainer, struct aur_loader *loader, int stop, struct aur_step_result *result)
+aur_status aur_trainer_step(struct aur_trainer *trainer, struct aur_loader *loader,
+	const struct aur_step_request *request, struct aur_step_results *results)
 {
-	struct aur_comm *comm = trainer->comm;
 	float *sum = NULL, *gradient = NULL;
-	*result = (struct aur_step_result){0};
-	const double start = aur_clock_s();
-	struct aur_agreement agreement = {.stop = stop};
-	agreement.status = local_part(trainer, loader, &sum, &result->times);
-	const double reached = aur_clock_s();
-	AUR_TRY(comm->ops->agree(comm, &agreement));
-	result->stop = agreement.stop;
-	aur_mark_begin(trainer->backend, "reduction");
-	aur_status status = reduce(trainer, sum, &gradient, &result->times);
-	if (status == AUR_OK)
-		status = collect_loss(trainer, &result->loss);
-	aur_mark_end(trainer->backend);
-	AUR_TRY(status);
+	struct aur_trainer_times times = {0};
+	struct aur_agreement agreement = {.stop = request->stop};
+	double reached = 0;
+	trainer->results = *results = (struct aur_step_results){0};
+	if (!aur_results_awaited(trainer))
+		trainer->taken_s = aur_clock_s();
+	AUR_TRY(agree_on_local_part(trainer, loader, &sum, &agreement, &times, &reached));
+	AUR_TRY(exchange(trainer, sum, &gradient, &times));
 	const double reduced = aur_clock_s();
-	aur_mark_begin(trainer->backend, "update");
-	status = aur_trainer_update(trainer, gradient, result);
-	aur_mark_end(trainer->backend);
-	AUR_TRY(status);
-	const double end = aur_clock_s();
-	result->times.reduce_wait_s = reduced - reached;
-	result->times.optimizer_s = end - reduced;
-	result->times.step_s = end - start;
-	return count_step(trainer, result);
+	AUR_TRY(update(trainer, gradient));
+	/* Of the host: a device has only been asked so far, and does these parts meanwhile or later. */
+	times.reduce_wait_s = reduced - reached;
+	times.optimizer_s = aur_clock_s() - reduced;
+	AUR_TRY(aur_results_queue(trainer, &times));
+	trainer->step++;
+	AUR_TRY(take_results(trainer, request->at_once || agreement.stop || !aur_results_come_later(trainer)));
+	/* All ranks leave after it: nothing is on its way then. */
+	if (trainer->diverged_at != 0)
+		AUR_TRY(take_results(trainer, 1));
+	*results = trainer->results;
+	results->stop = agreement.stop;
+	return AUR_OK;
 }

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/threads.h"
 #include "micro.h"
+#include "results.h"
 #include "train/precision.h"
 
 #include <stdio.h>
@@ -183,9 +184,7 @@ static aur_status take_memory(struct aur_trainer *trainer)
 	if (status != AUR_OK)
 		return aur_add_context(status, "weights, gradients and optimizer state need %.1f MB", (double)bytes * 1e-6);
 	AUR_TRY(shared ? carve_shared(trainer, bytes) : carve_one(trainer, bytes));
-	trainer->host_losses = malloc((size_t)trainer->config->train.batch_size * sizeof *trainer->host_losses);
-	if (!trainer->host_losses)
-		return aur_fail(AUR_MEMORY, "trainer: no memory for the losses of a batch");
+	AUR_TRY(aur_results_open(trainer));
 	/* Weights and moments are set before the first step, gradients and parts whenever they are used: to touch them here
 	 * would only take time. What ranks share is zeros. */
 	char *first = shared ? (char *)trainer->lanes[0].tokens : (char *)trainer->sums;
@@ -388,7 +387,7 @@ void aur_trainer_destroy(struct aur_trainer **trainer)
 	if (gone->memory)
 		gone->backend->ops->release(gone->backend, gone->memory);
 	free(gone->segments);
-	free(gone->host_losses);
+	aur_results_close(gone);
 	free(gone);
 	*trainer = NULL;
 }
@@ -428,6 +427,12 @@ aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights)
 		return AUR_OK;
 	AUR_TRY(backend->ops->zero(backend, trainer->m, slice));
 	return backend->ops->zero(backend, trainer->v, slice);
+}
+
+aur_status aur_trainer_send_updates(struct aur_trainer *trainer)
+{
+	const struct aur_step_state state = {.updates = trainer->updates};
+	return trainer->backend->ops->upload(trainer->backend, trainer->state, &state, sizeof state);
 }
 
 int64_t aur_trainer_first_sequence(const struct aur_trainer *trainer)

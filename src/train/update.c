@@ -3,8 +3,6 @@
 #include "train/precision.h"
 #include "train/schedule.h"
 
-#include <math.h>
-
 /* The norm over all slices: each rank sums its blocks, all ranks add all blocks in order. */
 static aur_status clip(struct aur_trainer *trainer, float *gradient)
 {
@@ -23,7 +21,12 @@ static aur_status clip(struct aur_trainer *trainer, float *gradient)
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->sum_slices, trainer->sums, sizeof *trainer->sums));
 	AUR_TRY(comm->ops->finish(comm));
 	const struct aur_clip clip = {
-		.sums = sums, .max_norm = (float)trainer->config->train.grad_clip, .state = trainer->state};
+		.sums = sums,
+		.max_norm = (float)trainer->config->train.grad_clip,
+		.beta1 = trainer->config->train.beta1,
+		.beta2 = trainer->config->train.beta2,
+		.state = trainer->state,
+	};
 	return backend->ops->clip(backend, &clip);
 }
 
@@ -59,16 +62,15 @@ static aur_status update(struct aur_trainer *trainer, float *gradient)
 	return trainer->backend->ops->adamw(trainer->backend, &adamw);
 }
 
-static struct aur_step_state next_update(const struct aur_trainer *trainer)
+/* What the host knows of the update; the rest is on the device and stays there. */
+static aur_status send_state(struct aur_trainer *trainer)
 {
 	const struct aur_config *config = trainer->config;
-	const double t = (double)(trainer->updates + 1);
-	return (struct aur_step_state){
+	const struct aur_step_state state = {
 		.seed = (uint64_t)config->train.seed,
 		.learning_rate = (float)aur_schedule_rate(config, trainer->step),
-		.correction1 = (float)(1.0 - pow(config->train.beta1, t)),
-		.correction2 = (float)(1.0 - pow(config->train.beta2, t)),
 	};
+	return trainer->backend->ops->upload(trainer->backend, trainer->state, &state, AUR_STEP_STATE_SENT);
 }
 
 static aur_status round_stretch(struct aur_trainer *trainer, int64_t begin, int64_t end)
@@ -92,21 +94,13 @@ static aur_status round_gathered(struct aur_trainer *trainer)
 	return round_stretch(trainer, slices->begin[rank + 1], slices->count);
 }
 
-aur_status aur_trainer_update(struct aur_trainer *trainer, float *gradient, struct aur_step_result *result)
+aur_status aur_trainer_update(struct aur_trainer *trainer, float *gradient)
 {
-	struct aur_backend *backend = trainer->backend;
 	struct aur_comm *comm = trainer->comm;
-	struct aur_step_state state = next_update(trainer);
-	AUR_TRY(backend->ops->upload(backend, trainer->state, &state, sizeof state));
+	AUR_TRY(send_state(trainer));
 	AUR_TRY(clip(trainer, gradient));
 	AUR_TRY(update(trainer, gradient));
 	AUR_TRY(comm->ops->all_gather_start(comm, &trainer->slices, trainer->weights, sizeof *trainer->weights));
 	AUR_TRY(comm->ops->finish(comm));
-	AUR_TRY(round_gathered(trainer));
-	AUR_TRY(comm->ops->settle(comm));
-	AUR_TRY(backend->ops->download(backend, &state, trainer->state, sizeof state));
-	result->grad_norm = state.norm;
-	result->learning_rate = state.learning_rate;
-	result->skipped = state.skip;
-	return AUR_OK;
+	return round_gathered(trainer);
 }

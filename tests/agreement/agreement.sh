@@ -216,6 +216,22 @@ refuses() {
 	[ $((SECONDS - began)) -le 10 ] || fail "took $((SECONDS - began)) s: ${*:3}"
 }
 
+# leaves CODE PATTERN COMMAND...: ends with it within ten seconds of saying so.
+leaves() {
+	local code=$1 pattern=$2 got=0 child began
+	shift 2
+	timeout 280 "$@" >out.log 2>&1 &
+	child=$!
+	until grep -qsE -- "$pattern" out.log || ! kill -0 $child 2>/dev/null; do
+		sleep 0.1
+	done
+	began=$SECONDS
+	wait $child || got=$?
+	[ $((SECONDS - began)) -le 10 ] || fail "took $((SECONDS - began)) s to end: $*"
+	[ "$got" = "$code" ] || fail "exit code $got, not $code: $*"
+	grep -qE -- "$pattern" out.log || fail "nothing says: $pattern"
+}
+
 only_emulated() {
 	[ "$on" = emulated ] || skip "a fault that only the emulator makes"
 }
@@ -277,17 +293,222 @@ memory_that_does_not_fit_is_explained() {
 	ends 4 'none fits .system.recompute: block keeps less.; a smaller model' "${train[@]}" --run small --model.n_embd=384
 }
 
-# A GPU that fails in the middle ends all ranks, and the last checkpoint is whole.
+# A GPU that fails in the middle, of a step that is looked at or among others, ends all ranks; the last checkpoint is whole.
 an_error_in_mid_run_keeps_the_checkpoint() {
 	only_emulated
-	local ranks
+	local ranks fault text='illegal memory access|IllegalAddress'
+	local train=("$aurelius" train --config config.yaml --system.backend=cuda)
 	for ranks in 1 2; do
 		device 1 run$ranks --stop-at 100
-		refuses 4 'illegal memory access|IllegalAddress' env AURELIUS_EMULATOR_FAIL=kernel:900 AURELIUS_EMULATOR_DEVICES=$ranks \
-			mpirun -np $ranks --bind-to none "$aurelius" train --config config.yaml --run run$ranks --system.backend=cuda
+		leaves 4 "$text" env AURELIUS_EMULATOR_FAIL=kernel:900 AURELIUS_EMULATOR_DEVICES=$ranks \
+			mpirun -np $ranks --bind-to none "${train[@]}" --run run$ranks
+		leaves 4 "$text" env AURELIUS_EMULATOR_FAIL=kernel:901 AURELIUS_EMULATOR_DEVICES=$ranks \
+			mpirun -np $ranks --bind-to none "${train[@]}" --run run$ranks --train.log_interval=50
+		[ "$ranks" = 1 ] || one_of_two_fails "$text" "${train[@]}" --run run2 --train.log_interval=50
 		device 1 run$ranks --stop-at 120
 		grep -q 'step 101/200' run$ranks.log || fail "the run did not go on from its checkpoint"
 	done
+}
+
+# The other rank waits for an exchange, queues a step or comes to agree: kernels of a micro-batch, of the update, a copy.
+one_of_two_fails() {
+	local text=$1 fault
+	shift
+	for fault in kernel:930 kernel:955 copy:150; do
+		leaves 4 "$text" env AURELIUS_EMULATOR_DEVICES=2 mpirun --bind-to none -np 1 "$@" : \
+			-np 1 env AURELIUS_EMULATOR_FAIL=$fault "$@"
+	done
+}
+
+# Losses, norms and learning rates of the steps in $2..., as the log of run $1 has them.
+lines_of() {
+	local run=$1 step
+	shift
+	for step in "$@"; do
+		curve "$run" | grep "\"event\":\"step\",\"step\":$step," || echo "no line of step $step"
+	done
+}
+
+# same_lines RUN OTHER STEP...: both have a line of each step, the same one.
+same_lines() {
+	local run=$1 other=$2
+	shift 2
+	lines_of "$run" "$@" | grep -q 'no line' && fail "$run lacks a step of: $*"
+	[ "$(lines_of "$run" "$@")" = "$(lines_of "$other" "$@")" ] || fail "steps of $run and $other differ: $*"
+}
+
+steps_logged() {
+	curve "$1" | sed -n 's/.*"event":"step","step":\([0-9]*\),.*/\1/p' | tr '\n' ' '
+}
+
+# A step that nobody looks at is queued behind the one before it and its result taken later: nothing else may differ.
+steps_ahead_give_equal_bits() {
+	local ranks kind other=(--train.log_interval=7 --train.eval_interval=0)
+	for ranks in 1 2; do
+		for kind in exact fast; do
+			local name=$kind$ranks
+			local same=(--system.share_gpu=true --train.reduction=$kind --train.steps=40 --train.checkpoint_interval=40)
+			device $ranks "$name" "${same[@]}" --train.eval_interval=0
+			device $ranks "${name}_ahead" "${same[@]}" "${other[@]}"
+			[ "$(steps_logged "${name}_ahead")" = "1 7 14 21 28 35 40 " ] || fail "steps logged: $(steps_logged "${name}_ahead")"
+			same_lines "$name" "${name}_ahead" 1 7 14 21 28 35 40
+			same_end "$name" "${name}_ahead" 40
+		done
+	done
+	# A checkpoint in between, the second half in a process of its own.
+	device 1 halves --train.steps=40 --train.checkpoint_interval=40 "${other[@]}" --stop-at 17
+	device 1 halves --train.steps=40 --train.checkpoint_interval=40 "${other[@]}"
+	same_lines exact1 halves 7 14 17 18 21 28 35 40
+	same_end exact1 halves 40
+}
+
+# devices RANKS NAME OPTION...: without sharing, so that the host does not move the data.
+devices() {
+	local ranks=$1 name=$2
+	shift 2
+	AURELIUS_EMULATOR_DEVICES=$ranks device "$ranks" "$name" "$@"
+	grep -q staged "$name.log" && fail "$name is staged"
+	return 0
+}
+
+# same_end RUN OTHER STEPS: the checkpoints of both after as many steps.
+same_end() {
+	local part file
+	file=checkpoints/step-$(printf %08d "$3").h5
+	for part in /params /adam; do
+		same_parts "$1/$file" "$2/$file" $part || fail "$part of $1 and $2 differ"
+	done
+}
+
+# The same where exchanges are queued as well, and whatever the number of ranks; micro-batches of 2 and of 1: the one
+# before the exchange, and none or one.
+steps_ahead_on_several_devices_give_equal_bits() {
+	only_emulated
+	local kind at ranks micro name same ahead=(--train.log_interval=7)
+	for kind in exact fast; do
+		for at in 2:1 2:2 4:1; do
+			ranks=${at%:*} micro=${at#*:} name=$kind${at/:/_}
+			same=(--train.reduction=$kind --train.steps=24 --train.micro_batch_size=$micro --train.eval_interval=0
+				--train.checkpoint_interval=24)
+			devices "$ranks" "$name" "${same[@]}"
+			devices "$ranks" "${name}_ahead" "${same[@]}" "${ahead[@]}"
+			same_lines "$name" "${name}_ahead" 1 7 14 21 24
+			same_end "$name" "${name}_ahead" 24
+		done
+	done
+	same=(--train.steps=24 --train.micro_batch_size=1 --train.eval_interval=0 --train.checkpoint_interval=24)
+	device 1 exact1 "${same[@]}" "${ahead[@]}"
+	for ranks in 2 4; do
+		same_lines exact1 exact${ranks}_1_ahead 1 7 14 21 24
+		same_end exact1 exact${ranks}_1_ahead 24
+	done
+}
+
+# begin RANKS FOLDER OPTION...: a run that is not waited for, `begun` its process, until it has a checkpoint of step 10.
+begin() {
+	local ranks=$1 folder=$2 waited=0
+	shift 2
+	AURELIUS_EMULATOR_DEVICES=$ranks mpirun -np "$ranks" --bind-to none "$aurelius" train --config config.yaml \
+		--run "$folder" --system.backend=cuda "$@" >"$folder.log" 2>&1 &
+	begun=$!
+	until [ -e "$folder/checkpoints/step-00000010.h5" ]; do
+		[ $((waited++)) -lt 2400 ] && kill -0 $begun 2>/dev/null || fail "$folder has no checkpoint of step 10"
+		sleep 0.05
+	done
+}
+
+# A run that ends in the middle of steps nobody looks at, killed or told to stop, goes on with the bits of one that does not.
+steps_ahead_end_at_any_time() {
+	only_emulated
+	local ranks got same=(--train.steps=120 --train.log_interval=1000 --train.eval_interval=0 --train.checkpoint_interval=10)
+	device 1 whole "${same[@]}"
+	for ranks in 1 2; do
+		begin $ranks killed$ranks "${same[@]}"
+		pkill -KILL -P $begun 2>/dev/null
+		wait $begun 2>/dev/null && fail "the run was not killed"
+		[ ! -e killed$ranks/checkpoints/step-00000120.h5 ] || fail "the run was over"
+		devices $ranks killed$ranks "${same[@]}"
+		same_end whole killed$ranks 120
+		begin $ranks told$ranks "${same[@]}"
+		kill -USR1 $begun
+		got=0
+		wait $begun || got=$?
+		grep -q 'stopped at step .* (SIGUSR1) after a checkpoint' told$ranks.log || fail "told$ranks ended with $got"
+		[ ! -e told$ranks/checkpoints/step-00000120.h5 ] || fail "the run was over"
+		devices $ranks told$ranks "${same[@]}"
+		same_end whole told$ranks 120
+	done
+}
+
+# A step that is left out is told under its own number, and the run ends at the tenth in a row, whoever looks.
+skipped_steps_are_told_by_number() {
+	only_emulated
+	local same=(--train.steps=30 --train.eval_interval=0 --train.checkpoint_interval=30) run ranks
+	for run in seen ahead; do
+		[ $run = seen ] || same+=(--train.log_interval=10)
+		AURELIUS_EMULATOR_SPOIL=clip:4,5,12,20,29 device 1 $run "${same[@]}"
+		[ "$(grep -c 'skipped: the gradient is not finite' $run.log)" = 5 ] || fail "$run does not tell of 5 skipped steps"
+	done
+	[ "$(steps_logged ahead)" = "1 4 5 10 12 20 29 30 " ] || fail "steps logged: $(steps_logged ahead)"
+	same_lines seen ahead 1 4 5 10 12 20 29 30
+	same_end seen ahead 30
+	"$aurelius" inspect ahead/checkpoints/step-00000030.h5 --json >inspect.json 2>inspect.log || fail "inspect"
+	grep -q '"updates": *25\b' inspect.json || fail "25 updates are not counted: $(grep '"updates"' inspect.json)"
+	for ranks in 1 2; do
+		AURELIUS_EMULATOR_SPOIL=clip:4,6,7,8,9,10,11,12,13,14,15,16 AURELIUS_EMULATOR_DEVICES=$ranks ends 5 \
+			'step 15: training diverged: the gradient was not finite in 10 steps in a row' mpirun -np $ranks --bind-to none \
+			"$aurelius" train --config config.yaml --run diverged$ranks --system.backend=cuda "${same[@]}"
+		[ "$(steps_logged diverged$ranks)" = "1 4 6 7 8 9 10 11 12 13 14 " ] || fail "steps logged: $(steps_logged diverged$ranks)"
+		grep -q '"event":"end","step":15,"reason":"diverged"' diverged$ranks/log.jsonl || fail "the end is not that of step 15"
+		[ "$(grep -c 'training diverged' out.log)" = 1 ] || fail "it is not said once"
+	done
+}
+
+# waits RANKS STEPS OPTION...: how often the host waits in that many steps, and how often with nothing queued behind.
+waits() {
+	local ranks=$1 steps=$2 name="waits$1_$2"
+	shift 2
+	rm -rf "$name"
+	AURELIUS_EMULATOR_DEVICES=$ranks AURELIUS_EMULATOR_TRACE=waits device "$ranks" "$name" --train.steps="$steps" \
+		--model.n_layer=1 --train.warmup_steps=0 --train.eval_interval=0 --train.checkpoint_interval=1000 "$@"
+	grep -q staged "$name.log" && fail "$name is staged"
+	echo "$(grep -c 'emulator: the host waits in' "$name.log") $(grep -c 'the host waits in .*, 0 behind it' "$name.log")"
+}
+
+# waits_a_step RANKS OPTION...: the same of one step of one rank, from runs of 8 and 12 steps, which begin and end alike.
+waits_a_step() {
+	local ranks=$1 all_8 idle_8 all_12 idle_12
+	shift
+	read -r all_8 idle_8 < <(waits "$ranks" 8 "$@")
+	read -r all_12 idle_12 < <(waits "$ranks" 12 "$@")
+	awk "BEGIN { print ($all_12 - $all_8) / 4 / $ranks, ($idle_12 - $idle_8) / 4 / $ranks }"
+}
+
+# waits_are "ALL IDLE" RANKS OPTION...
+waits_are() {
+	local expected=$1 seen
+	shift
+	seen=$(waits_a_step "$@") || fail "no waits are told"
+	[ "$seen" = "$expected" ] || fail "a step waits '$seen' times in all and with nothing behind it, not '$expected': $*"
+}
+
+# A step that nobody looks at is waited for once, by the step behind it, which the device has to do by then; with several
+# ranks it is looked at twice, for this rank's own part and for the exchange. However many micro-batches there are.
+the_host_waits_only_where_it_logs() {
+	only_emulated
+	local micro
+	for micro in 1 4; do
+		waits_are "1 0" 1 --train.log_interval=1000 --train.micro_batch_size=$micro
+	done
+	# More micro-batches than uploads have room for at a time would wait for room; sixteen do not.
+	waits_are "1 0" 1 --train.log_interval=1000 --train.micro_batch_size=1 --train.batch_size=16 --system.precision=bf16
+	AURELIUS_GRAPHS=off waits_are "1 0" 1 --train.log_interval=1000
+	waits_are "2 0" 2 --train.log_interval=1000
+	for micro in 1 2; do
+		waits_are "2 0" 2 --train.log_interval=1000 --train.reduction=fast --train.micro_batch_size=$micro
+	done
+	# The count can tell: a step that is logged leaves the device with nothing to do.
+	[ "$(waits_a_step 1 --train.log_interval=1 | awk '{ print ($2 >= 1) }')" = 1 ] || fail "waits are not counted"
 }
 
 make_data

@@ -112,8 +112,25 @@ static void release_host(struct aur_backend *backend, void *memory)
 static aur_status copy(struct aur_backend *backend, struct aur_stream *stream, void *to, const void *from, size_t bytes)
 {
 	(void)backend;
-	(void)stream;
+	/* Among the backend's operations, which are done at once. */
+	if (!stream) {
+		memcpy(to, from, bytes);
+		return AUR_OK;
+	}
 	return push((struct item){.data = to, .from = from, .bytes = bytes});
+}
+
+static aur_status note_fault(struct aur_backend *backend, int32_t *fault)
+{
+	(void)backend;
+	*fault = 0;
+	return AUR_OK;
+}
+
+static aur_status judge_fault(struct aur_backend *backend, int32_t fault)
+{
+	(void)backend;
+	return fault == 0 ? AUR_OK : aur_fail(AUR_INPUT, "stand-in: fault %d", (int)fault);
 }
 
 static const struct aur_backend_streams streams = {
@@ -124,6 +141,8 @@ static const struct aur_backend_streams streams = {
 	.allocate_host = allocate_host,
 	.release_host = release_host,
 	.copy = copy,
+	.note_fault = note_fault,
+	.judge_fault = judge_fault,
 };
 
 aur_status stand_in_open(int device, const char *model, struct aur_backend **backend)

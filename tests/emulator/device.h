@@ -65,6 +65,19 @@ template <typename T> dim3 aur_emulator_extent(T extent)
 	}
 }
 
+template <typename First, typename... Rest> const void *aur_emulator_first(First first, Rest...)
+{
+	if constexpr (std::is_pointer_v<First>)
+		return first;
+	else
+		return nullptr;
+}
+
+inline const void *aur_emulator_first(void)
+{
+	return nullptr;
+}
+
 /* The arguments are evaluated and converted once, as by a launch, and copied for each thread. */
 template <typename... P>
 void aur_emulator_launch_kernel(const char *name, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
@@ -84,6 +97,7 @@ void aur_emulator_launch_kernel(const char *name, dim3 grid, dim3 block, size_t 
 	};
 	launch.arguments = &bound;
 	launch.arguments_bytes = sizeof bound;
+	launch.first = aur_emulator_first(arguments...);
 	launch.grid = grid;
 	launch.block = block;
 	launch.shared_bytes = shared_bytes;

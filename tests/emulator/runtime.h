@@ -22,6 +22,7 @@ struct aur_emulator_launch {
 	void (*run)(const void *arguments);
 	const void *arguments;
 	size_t arguments_bytes;
+	const void *first; /* the first argument where that is a pointer, else NULL */
 	dim3 grid, block;
 	size_t shared_bytes;
 	cudaStream_t stream;

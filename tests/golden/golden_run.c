@@ -162,12 +162,17 @@ static void update(struct trainer *trainer, int64_t step, int decay_all)
 	};
 	const struct aur_step_state state = {
 		.learning_rate = (float)golden->learning_rate[step],
-		.correction1 = (float)(1 - pow((double)op.beta1, (double)(step + 1))),
-		.correction2 = (float)(1 - pow((double)op.beta2, (double)(step + 1))),
+		.updates = step,
 	};
 	upload(trainer, trainer->state, &state, sizeof state);
 	const struct aur_sum_of_squares squares = {.x = op.gradients, .sums = sums};
-	const struct aur_clip clip = {.sums = sums, .max_norm = (float)golden->max_norm, .state = trainer->state};
+	const struct aur_clip clip = {
+		.sums = sums,
+		.max_norm = (float)golden->max_norm,
+		.beta1 = (double)op.beta1,
+		.beta2 = (double)op.beta2,
+		.state = trainer->state,
+	};
 	assert_int_equal(ops->sum_of_squares(trainer->backend, &squares), AUR_OK);
 	assert_int_equal(ops->clip(trainer->backend, &clip), AUR_OK);
 	assert_int_equal(ops->adamw(trainer->backend, &op), AUR_OK);

@@ -230,22 +230,65 @@ static void bits_do_not_depend_on_the_number_of_threads(void **state)
 		"sum_of_squares", run_sums, NULL, (COUNT + AUR_NORM_BLOCK - 1) / AUR_NORM_BLOCK * sizeof(double));
 }
 
-static struct aur_step_state clip(const double *sums, int64_t blocks, float max_norm)
+static const double beta1 = 0.9, beta2 = 0.95;
+
+static struct aur_step_state clip_after(
+	const struct aur_step_state *before, const double *sums, int64_t blocks, float max_norm)
 {
 	struct aur_backend *backend = open_backend();
-	const struct aur_step_state before = {.seed = 5, .learning_rate = 0.5f, .skip = 7};
-	struct aur_step_state *state = put_state(backend, &before);
+	struct aur_step_state *state = put_state(backend, before);
 	const struct aur_clip op = {
 		.sums = ops_view_f64(ops_put_bytes(backend, sums, (size_t)blocks * sizeof *sums), blocks),
 		.max_norm = max_norm,
+		.beta1 = beta1,
+		.beta2 = beta2,
 		.state = state};
 	ops_assert_status(backend->ops->clip(backend, &op), AUR_OK, "");
 	struct aur_step_state after;
 	ops_get_bytes(backend, &after, state, sizeof after);
-	assert_int_equal(after.seed, 5);
-	assert_true(after.learning_rate == 0.5f);
+	assert_int_equal(after.seed, before->seed);
+	assert_true(after.learning_rate == before->learning_rate);
 	ops_close(&backend);
 	return after;
+}
+
+static struct aur_step_state clip(const double *sums, int64_t blocks, float max_norm)
+{
+	return clip_after(&(struct aur_step_state){.seed = 5, .learning_rate = 0.5f, .skip = 7}, sums, blocks, max_norm);
+}
+
+/* A device may have a power of its own, a unit or two in the last place of fp64 away: fp32 then differs by one at most.
+ */
+static void assert_corrections(const struct aur_step_state *state, double t)
+{
+	const double first = 1.0 - pow(beta1, t), second = 1.0 - pow(beta2, t);
+	assert_true(fabs((double)state->correction1 - first) <= 1.2e-7 * first);
+	assert_true(fabs((double)state->correction2 - second) <= 1.2e-7 * second);
+}
+
+/* Nobody but the operation counts: the host learns of a step when the next one is on its way. */
+static void an_update_is_counted_and_corrected_for(void **state)
+{
+	(void)state;
+	const int64_t updates[] = {0, 1, 41, 100000};
+	for (int i = 0; i < 4; i++) {
+		const struct aur_step_state before = {.updates = updates[i], .skipped_in_a_row = 3};
+		const struct aur_step_state after = clip_after(&before, (double[]){9.0, 16.0}, 2, 1.0f);
+		assert_int_equal(after.updates, updates[i] + 1);
+		assert_int_equal(after.skipped_in_a_row, 0);
+		assert_corrections(&after, (double)(updates[i] + 1));
+	}
+}
+
+static void a_skipped_step_is_no_update(void **state)
+{
+	(void)state;
+	const struct aur_step_state before = {
+		.updates = 6, .skipped_in_a_row = 3, .correction1 = 0.5f, .correction2 = 0.25f};
+	const struct aur_step_state after = clip_after(&before, (double[]){NAN, 16.0}, 2, 1.0f);
+	assert_int_equal(after.updates, 6);
+	assert_int_equal(after.skipped_in_a_row, 4);
+	assert_true(after.correction1 == 0.5f && after.correction2 == 0.25f);
 }
 
 static void clipping_scales_large_gradients_alone(void **state)
@@ -288,6 +331,8 @@ static void segments_that_do_not_cover_the_slice_are_refused(void **state)
 	ops_assert_status(backend->ops->sum_of_squares(backend, &squares), AUR_SHAPE, "sum_of_squares: sums");
 	const struct aur_clip clipping = {.sums = ops_view_f64(sums, 3)};
 	ops_assert_status(backend->ops->clip(backend, &clipping), AUR_SHAPE, "clip: state is absent");
+	const struct aur_clip flat = {.sums = ops_view_f64(sums, 3), .beta1 = 1.0, .state = put_state(backend, &usual)};
+	ops_assert_status(backend->ops->clip(backend, &flat), AUR_SHAPE, "clip: betas 1 and 0");
 	ops_close(&backend);
 }
 
@@ -302,6 +347,8 @@ int main(void)
 		cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),
 		cmocka_unit_test(clipping_scales_large_gradients_alone),
 		cmocka_unit_test(a_norm_that_is_not_finite_skips_the_step),
+		cmocka_unit_test(an_update_is_counted_and_corrected_for),
+		cmocka_unit_test(a_skipped_step_is_no_update),
 		cmocka_unit_test(segments_that_do_not_cover_the_slice_are_refused),
 	};
 	return ops_main("optimizer", tests, sizeof tests / sizeof *tests);

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /* Communication between ranks: one table, filled by self (one rank), mpi (host memory), shared (the same on one
- * machine), nccl (device memory) and staged (device memory by way of the host's). All operations but hold and settle
- * are collective: every rank of the group calls them in the same order. A rank never returns early past one: what may
- * fail on one rank alone is agreed upon first (agree). What fails inside an exchange is AUR_NETWORK or the device's
+ * machine), nccl (device memory) and staged (device memory by way of the host's). All operations but hold, settle and
+ * await are collective: every rank of the group calls them in the same order. A rank never returns early past one: what
+ * may fail on one rank alone is agreed upon first (agree). What fails inside an exchange is AUR_NETWORK or the device's
  * error, and main ends all ranks.
  *
  * Exchanges are of memory of the backend that the communicator was opened for. What is started comes after all that the
@@ -72,6 +72,11 @@ struct aur_comm_ops {
 	 * them moves. Comes before the host waits for the backend: a wait that knows nothing of other ranks would never
 	 * end. Does not need the other ranks to call it. */
 	aur_status (*settle)(struct aur_comm *comm);
+
+	/* OPTIONAL. As settle, but only until the backend's `stream` is done: exchanges started later go on. Until
+	 * `computed` is done this rank's own work is waited for, which has no limit; then other ranks are, which have. NULL
+	 * where no exchange is on its way when finish() has returned. */
+	aur_status (*await)(struct aur_comm *comm, struct aur_stream *computed, struct aur_stream *stream);
 
 	/* OPTIONAL. Memory of the backend that exchanges will use until the communicator is closed, which is
 	 * before the memory is released; made known to the

@@ -88,6 +88,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream)
 	const char *set = getenv("AURELIUS_EMULATOR_TRACE");
 	if (set && *set == '1')
 		fprintf(stderr, "emulator: graph of %zu pieces of work\n", graph->work.size());
+	stream_ask(stream);
 	for (const std::function<void()> &work : graph->work) {
 		if (error_sticky() != cudaSuccess)
 			return error_set(error_sticky());

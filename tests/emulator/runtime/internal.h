@@ -56,6 +56,8 @@ void error_forget(void);
 /* stream.cpp: what is done takes its time by a clock of the device's own, which is the same in every run. */
 int stream_is_known(cudaStream_t stream);
 void stream_spend(double ms);
+/* One more piece of work on a stream that is known, which is done by the time the call returns. */
+void stream_ask(cudaStream_t stream);
 
 /* graph.cpp: 1 when the stream is recording, which then keeps the work; else it is to be done. */
 int graph_records(cudaStream_t stream, std::function<void()> work);
@@ -78,6 +80,8 @@ const struct allocation *memory_find(const void *address, size_t bytes);
 const struct allocation *memory_near(const void *address);
 int memory_check_guards(void);
 void memory_free_all(void);
+/* cudaMemcpy, as a stream does it. */
+cudaError_t memory_copy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind);
 void memory_each_device(void (*visit)(struct allocation *allocation));
 
 /* tracking.cpp: what schedules write. Catching of faults encloses the rest, on the thread that runs the launch. */
@@ -101,5 +105,7 @@ int inject_failure(const char *kind);
 int inject_refusal(const char *kind, int algorithm);
 /* AURELIUS_EMULATOR_BUSY=2: of three queries of a stream or an event the first two find it busy. */
 int inject_busy(void);
+/* Whether AURELIUS_EMULATOR_SPOIL asks for a NaN in the numbers that this launch of the kernel reads. */
+int inject_spoilt(const char *name);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,9 +144,18 @@ static void trace(const struct aur_emulator_launch *launch)
 			count, launch->name, grid.x, grid.y, grid.z, size.x, size.y, size.z, launch->shared_bytes);
 }
 
+/* The first number of the first argument, of 8 bytes. */
+static void spoil(const struct aur_emulator_launch *launch)
+{
+	const double nan = NAN;
+	if (launch->first && inject_spoilt(launch->name))
+		(void)memory_copy(const_cast<void *>(launch->first), &nan, sizeof nan, cudaMemcpyHostToDevice);
+}
+
 static void run_grid(const struct aur_emulator_launch *launch)
 {
 	trace(launch);
+	spoil(launch);
 	stream_spend(0.01);
 	const cudaError_t error = inject_failure("kernel") ? cudaErrorIllegalAddress : run_schedules(launch);
 	if (error != cudaSuccess)
@@ -173,6 +183,8 @@ void aur_emulator_run(const struct aur_emulator_launch *launch)
 		error_set(refused);
 		return;
 	}
-	if (!graph_is_recorded(launch->stream) || !is_recorded(launch))
-		run_grid(launch);
+	if (graph_is_recorded(launch->stream) && is_recorded(launch))
+		return;
+	stream_ask(launch->stream);
+	run_grid(launch);
 }

@@ -1,4 +1,5 @@
 #include "internal.h"
+#include "waits.h"
 
 #include <algorithm>
 #include <map>
@@ -151,6 +152,7 @@ static void unmap_device(const struct allocation *allocation)
 
 void memory_free_all(void)
 {
+	waits_forget();
 	for (const auto &entry : registry())
 		if (entry.second.type == cudaMemoryTypeDevice)
 			unmap_device(&entry.second);
@@ -167,6 +169,7 @@ cudaError_t cudaFree(void *memory)
 	const auto found = registry().find(reinterpret_cast<uintptr_t>(memory));
 	if (found == registry().end() || found->second.type != cudaMemoryTypeDevice)
 		return error_set(cudaErrorInvalidValue);
+	waits_end_all("cudaFree");
 	unmap_device(&found->second);
 	registry().erase(found);
 	return error_set(cudaSuccess);
@@ -198,6 +201,7 @@ cudaError_t cudaFreeHost(void *memory)
 		return error_set(cudaSuccess);
 	if (found == registry().end() || found->second.type != cudaMemoryTypeHost)
 		return error_set(cudaErrorInvalidValue);
+	waits_end_all("cudaFreeHost");
 	registry().erase(found);
 	free(memory);
 	return error_set(cudaSuccess);
@@ -251,9 +255,8 @@ static int ends_fit(void *to, const void *from, size_t bytes, enum cudaMemcpyKin
 	return 0;
 }
 
-cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
+cudaError_t memory_copy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
 {
-	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
 	if (error_sticky() != cudaSuccess || bytes == 0)
 		return error_set(cudaSuccess);
 	if (inject_failure("copy"))
@@ -265,6 +268,13 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
 	}
 	memmove(to, from, bytes);
 	return error_set(cudaSuccess);
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
+{
+	const std::lock_guard<std::recursive_mutex> guard(emulator_lock());
+	waits_end_all("cudaMemcpy");
+	return memory_copy(to, from, bytes, kind);
 }
 
 cudaError_t cudaMemset(void *memory, int value, size_t bytes)

@@ -29,8 +29,9 @@
 
 struct aur_backend;
 
-/* What changes from step to step, in the backend's memory so that a captured graph stays valid. Written by the host
- * with upload(); `norm`, `gradient_scale` and `skip` are written by the clip operation. */
+/* What changes from step to step, in the backend's memory so that a captured graph stays valid. The host sends what it
+ * knows with upload(), the first AUR_STEP_STATE_SENT bytes; what follows is the clip operation's, which goes on from
+ * what it wrote in the step before: the host sends that once, before the first step. */
 struct aur_step_state {
 	uint64_t seed;         /* key of every random number */
 	uint64_t first_sample; /* global number of the first sequence of this micro-batch */
@@ -39,8 +40,12 @@ struct aur_step_state {
 	float correction2;    /* 1 - beta2^t */
 	float gradient_scale; /* min(1, max_norm / norm); 1 without clipping */
 	double norm;          /* of the whole gradient before clipping */
+	int64_t updates;      /* so far: AdamW's t */
 	int32_t skip;         /* 1 when the norm is not finite: this update is left out by all */
+	int32_t skipped_in_a_row;
 };
+
+#define AUR_STEP_STATE_SENT offsetof(struct aur_step_state, correction1)
 
 /* Inverted dropout: an element is kept with probability 1 - p and then scaled by its inverse. Element (row, column) of
  * sequence s uses 16 bits of aur_philox(seed, row * ceil(columns / 8) + column / 8, stream(site, layer, head),
@@ -213,10 +218,13 @@ struct aur_sum_of_squares {
 	struct aur_tensor x, sums;
 };
 
-/* From all blocks' sums, added in order: state.norm = sqrt(total); state.gradient_scale; state.skip. */
+/* From all blocks' sums, added in order: state.norm = sqrt(total); state.gradient_scale; state.skip. Where the norm is
+ * finite this is one more update: state.updates += 1, skipped_in_a_row = 0, and with t = state.updates the corrections
+ * are 1 - beta^t, in fp64 and rounded once. Else skipped_in_a_row += 1, and updates and corrections stay. */
 struct aur_clip {
 	struct aur_tensor sums; /* [blocks] fp64 */
 	float max_norm;         /* 0: no clipping */
+	double beta1, beta2;    /* of the update that follows, in [0, 1) */
 	struct aur_step_state *state;
 };
 
@@ -300,6 +308,11 @@ struct aur_backend_streams {
 	/* Between that memory and the device's, either way. Asynchronous on the stream. */
 	aur_status (*copy)(
 		struct aur_backend *backend, struct aur_stream *stream, void *to, const void *from, size_t bytes);
+	/* What synchronise() tells of operations that met wrong numbers, without waiting for them: note_fault() asks, on
+	 * the stream of the backend's operations, for what they found so far, as a number in memory of allocate_host().
+	 * When it is there judge_fault() fails as synchronise() does, and what was found counts as told. */
+	aur_status (*note_fault)(struct aur_backend *backend, int32_t *fault);
+	aur_status (*judge_fault)(struct aur_backend *backend, int32_t fault);
 };
 
 /* Which of a library's algorithms computes which shape, as text, so that all ranks and a resumed run take the same: the

@@ -19,13 +19,43 @@ struct aur_trainer_times {
 
 /* What a step gave; the same on every rank. */
 struct aur_step_result {
-	double loss; /* nats a token, mean over the batch: M micro-batch sums added in order */
+	int64_t step; /* its number, from 1 */
+	double loss;  /* nats a token, mean over the batch: M micro-batch sums added in order */
 	double grad_norm;
 	double learning_rate;
 	int skipped; /* 1: the norm was not finite and no rank updated */
-	int stop;    /* 1: some rank was told to stop */
 	struct aur_trainer_times times;
 };
+
+/* Results on their way at a time. */
+enum { AUR_STEP_ROOMS = 2 };
+
+/* What a call of aur_trainer_step brought, in the order of the steps. */
+struct aur_step_results {
+	struct aur_step_result of[AUR_STEP_ROOMS];
+	int count;
+	int stop; /* 1: some rank was told to stop */
+};
+
+/* What this rank wants of a step. */
+struct aur_step_request {
+	int stop;    /* 1: to end after it */
+	int at_once; /* 1: its result before the call returns; the same on all ranks */
+};
+
+/* Where the result of a step comes to lie (results.c): one piece of host memory that the device can copy to. */
+struct aur_step_room {
+	double *losses; /* [batch_size]; the piece begins here */
+	struct aur_step_state *state;
+	int32_t *fault;
+	struct aur_stream *computed; /* owned: done when this rank's gradients of the step are. NULL where `stream` is */
+	struct aur_stream *stream;   /* owned: done when the result is there. NULL: it is, once it was asked for */
+	int64_t step;                /* whose result is on its way; 0: the room is free */
+	struct aur_trainer_times times;
+};
+
+/* After so many steps in a row without a finite gradient the run has diverged. */
+enum { AUR_SKIPS_ALLOWED = 10 };
 
 struct aur_trainer {
 	const struct aur_config *config; /* borrowed, as are model, backend and comm */
@@ -49,14 +79,18 @@ struct aur_trainer {
 	double *sums;                         /* [blocks] */
 	double *losses;                       /* [batch_size] */
 	struct aur_step_state *state;         /* of the update; lanes have their own */
-	double *host_losses;
+	struct aur_step_room rooms[AUR_STEP_ROOMS];
+	struct aur_step_results results; /* of the call at work */
+	double taken_s;                  /* when the last result was taken, or a step began with none on its way */
 	const int32_t *next_tokens, *next_targets; /* this rank's sequences of the step at work, the loader's */
 	struct aur_adamw_segment *segments;
 	int64_t n_segments;
 	int64_t step;    /* updates tried: steps done */
-	int64_t updates; /* AdamW's t */
-	int64_t skipped, skipped_in_a_row;
+	int64_t updates; /* of the steps whose results were taken, as is `skipped` */
+	int64_t skipped;
+	int64_t diverged_at;   /* the step after which the run has diverged; 0: it has not */
 	aur_status pending;    /* a failure of this rank between steps, brought to the next step's agreement */
+	aur_status lost;       /* a failure among queued work, which may have cut an exchange: no agreement may follow */
 	struct aur_arena plan; /* parts and bytes, for the log */
 };
 
@@ -81,10 +115,18 @@ aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_mo
  * They may be trainer->weights themselves where the backend's memory is the host's. */
 aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights);
 
-/* One step. `stop` is this rank's wish to end after it. Collective; leaves on all ranks together. AUR_DIVERGED after
- * too many steps in a row without a finite gradient. */
-aur_status aur_trainer_step(
-	struct aur_trainer *trainer, struct aur_loader *loader, int stop, struct aur_step_result *result);
+/* One step. Collective; leaves on all ranks together. On a device the step is only asked for and its result comes with
+ * the next call, unless it is wanted at once or the step is the last; so a call brings no result, one or two. What is
+ * found wrong on this rank while a result is taken is in trainer->pending. */
+aur_status aur_trainer_step(struct aur_trainer *trainer, struct aur_loader *loader,
+	const struct aur_step_request *request, struct aur_step_results *results);
+
+/* AUR_DIVERGED after AUR_SKIPS_ALLOWED steps in a row without a finite gradient, the same on all ranks; rank 0 says so.
+ */
+aur_status aur_trainer_judge(const struct aur_trainer *trainer);
+
+/* Writes trainer->updates to where the optimizer counts them. Asynchronous. */
+aur_status aur_trainer_send_updates(struct aur_trainer *trainer);
 
 /* Runs one micro-batch of this rank, forward and backward, and forgets what it gave: so that a backend meets the shapes
  * of the steps. Weights are set. Not collective; waits for the backend. */
