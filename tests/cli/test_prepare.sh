@@ -239,6 +239,12 @@ for threads in 1 3; do
 	good "$aurelius" prepare foreign.txt --tokenizer foreign.json --threads $threads --out foreign.h5
 	equal known.h5 foreign.h5 "a foreign pattern on $threads threads"
 done
+# One piece over several places where units end: what was read beyond it is more than a unit.
+{ head -c 3000000 foreign.txt; echo; cat foreign.txt foreign.txt | tr -cd a-z | head -c 6000000; cat foreign.txt; } >long.txt
+[ "$(stat -c %s long.txt)" -gt 19000000 ] || fail "long.txt is too short: $(stat -c %s long.txt)"
+good "$aurelius" prepare long.txt --tokenizer "$known" --out known-long.h5
+good "$aurelius" prepare long.txt --tokenizer foreign.json --threads 2 --out long.h5
+equal known-long.h5 long.h5 "a piece of 6 MB under a foreign pattern"
 if [ "$ranks" -eq 1 ]; then
 	for delay in 0.4 0.8 1.2; do
 		setsid mpirun -np 2 "$aurelius" prepare foreign.txt --tokenizer foreign.json --out killed.h5 >/dev/null 2>&1 &
