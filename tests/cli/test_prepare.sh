@@ -195,6 +195,20 @@ if [ "$ranks" -eq 1 ]; then
 		equal "$shard" "n2${shard#n1}" "shards of 2 ranks"
 		equal "$shard" "n4${shard#n1}" "shards of 4 ranks"
 	done
+	# Each rank sees words of its own, of which rank 0 makes the vocabulary. More of them than are sent at once.
+	mkdir -p shares
+	for i in 1 2 3 4 5; do
+		awk -v i=$i 'BEGIN { for (n = 0; n < 60000; n++) printf "%s%d%c ", substr("klmno", i, 1), n * n % 999983, 97 + n % 13 }' >shares/$i.txt
+		printf 'only %c\n' "$(printf '\\%03o' $((64 + i)))" >>shares/$i.txt
+	done
+	for kind in "char" "word" "bpe --vocab-size 600"; do
+		good "$aurelius" prepare shares --tokenizer $kind --out one-kind.h5
+		for n in 2 3; do
+			good mpirun -np $n "$aurelius" prepare shares --tokenizer $kind --out ranks-kind.h5
+			equal one-kind.h5 ranks-kind.h5 "$kind by $n ranks"
+			h5diff one-kind.h5 ranks-kind.h5 /tokenizer >diff.txt 2>&1 || fail "$kind by $n ranks: $(head -c 200 diff.txt)"
+		done
+	done
 	mpirun -np 2 "$aurelius" prepare corpus latin.txt --out none.h5 >out.txt 2>err.txt
 	same $? 3 "two ranks and a bad text"
 	holds "$(cat err.txt)" "latin.txt: not UTF-8 at byte 3" "two ranks and a bad text"
