@@ -38,7 +38,7 @@ struct plan {
 	struct aur_model *model;
 	struct aur_backend *backend;
 	struct aur_machine machine;
-	int64_t ranks_here, program_bytes;
+	int64_t ranks_here, program_bytes, chunk_bytes;
 	enum aur_dtype compute;
 	struct ceilings ceilings;
 	int threads;
@@ -62,8 +62,8 @@ static aur_status check_arguments(const struct plan_arguments *arguments)
 	return AUR_OK;
 }
 
-/* From --vocab-size, or the dataset that --data or data.train names. */
-static aur_status find_vocabulary(const struct plan *plan, int64_t *size)
+/* From --vocab-size, or the dataset that --data or data.train names: then what reading it keeps, too. */
+static aur_status find_vocabulary(struct plan *plan, int64_t *size)
 {
 	struct aur_dataset *dataset = NULL;
 	*size = plan->arguments->vocab_size;
@@ -74,6 +74,7 @@ static aur_status find_vocabulary(const struct plan *plan, int64_t *size)
 	AUR_TRY(
 		aur_dataset_open(plan->config.data.train, plan->config.data.val, (uint64_t)plan->config.train.seed, &dataset));
 	*size = aur_dataset_vocab(dataset)->size;
+	plan->chunk_bytes = aur_memory_of_chunks(dataset);
 	aur_dataset_close(&dataset);
 	return AUR_OK;
 }
@@ -153,6 +154,7 @@ static struct aur_memory_rank rank_of(const struct plan *plan)
 		.backend = plan->backend,
 		.ranks = (int)plan->arguments->ranks,
 		.program_bytes = plan->program_bytes,
+		.chunk_bytes = plan->chunk_bytes,
 	};
 }
 
@@ -174,6 +176,8 @@ static void add_host_memory(const struct plan *plan, json_t *section, const stru
 {
 	add_megabytes(section, "program_and_libraries_mb", plan->program_bytes);
 	add_megabytes(section, "batches_ahead_mb", besides->batches);
+	if (besides->chunks > 0)
+		add_megabytes(section, "inflated_tokens_mb", besides->chunks);
 	add_megabytes(section, "saving_a_checkpoint_mb", besides->saving);
 	if (besides->staging > 0)
 		add_megabytes(section, "buckets_mb", besides->staging);

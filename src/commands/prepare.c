@@ -131,10 +131,8 @@ static aur_status make_tokenizer(struct aur_prepare *prepare)
 	int kept = aur_work_found(prepare->work) && aur_file_exists(path) && aur_file_exists(figures);
 	AUR_TRY(world->ops->broadcast(world, &kept, sizeof kept, 0));
 	if (!kept) {
-		aur_status status = aur_prepare_train(prepare, &prepare->request->tokenizer.options, &prepare->tokenizer);
-		if (status == AUR_OK && world->rank == 0)
-			status = save_vocabulary(prepare);
-		AUR_TRY(aur_comm_agree(world, status));
+		AUR_TRY(aur_prepare_train(prepare, &prepare->request->tokenizer.options, &prepare->tokenizer));
+		AUR_TRY(aur_comm_agree(world, world->rank == 0 ? save_vocabulary(prepare) : AUR_OK));
 	}
 	return aur_comm_agree(world, prepare->tokenizer ? AUR_OK : load_vocabulary(prepare, path, figures));
 }

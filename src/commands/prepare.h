@@ -44,11 +44,10 @@ int aur_prepare_skips(const struct aur_prepare *prepare); /* --on-bad skip */
 aur_status aur_prepare_refuse(
 	const struct aur_prepare *prepare, const struct aur_unit *unit, const struct aur_bad *bad);
 
-/* Collective. A pass over the units of this rank, or with `alone` over all of them on rank 0. */
+/* Collective. A pass over the units of this rank. */
 struct aur_prepare_pass {
 	const char *title;
-	const struct aur_vocab *rules; /* where a text may be cut */
-	int alone;
+	const struct aur_vocab *rules;                 /* where a text may be cut */
 	int (*is_done)(void *context, int64_t source); /* of a compressed source: it need not be read; may be NULL */
 	aur_status (*work)(void *context, int member, struct aur_unit *unit);
 	void *context;
@@ -58,7 +57,8 @@ aur_status aur_prepare_run(struct aur_prepare *prepare, const struct aur_prepare
 /* Collective. With --on-bad skip: finds the texts that are not UTF-8, so that nothing of them is used. */
 aur_status aur_prepare_check(struct aur_prepare *prepare);
 
-/* Rank 0 makes the vocabulary of all texts (the others wait): a new tokenizer. Collective. */
+/* Collective. All ranks look at their share of the texts, and rank 0 makes the vocabulary of what they saw: a new
+ * tokenizer. */
 aur_status aur_prepare_train(
 	struct aur_prepare *prepare, const struct aur_tokenizer_options *options, struct aur_tokenizer **tokenizer);
 

@@ -153,7 +153,7 @@ static aur_status check_numbers(
 	for (int64_t i = 0; i < unit->tokens; i++)
 		if (numbers[i] >= size)
 			return aur_fail(AUR_INPUT,
-				"%s: token %lld is number %lld, the tokenizer has %lld: damaged, not a %s file, or made with another "
+				"%s: token %lld is number %lld, the tokenizer has %lld: damaged, no %s file, or made with another "
 				"tokenizer",
 				clerk->prepare->sources.all[unit->source].path, (long long)(unit->offset + i),
 				(long long)(int32_t)numbers[i], (long long)size, format);

@@ -19,15 +19,13 @@ aur_status aur_prepare_run(struct aur_prepare *prepare, const struct aur_prepare
 {
 	struct aur_comm *world = prepare->world;
 	struct aur_units *units = NULL;
-	aur_status status = AUR_OK;
-	if (!pass->alone || world->rank == 0)
-		status = aur_units_create(&(struct aur_units_request){.sources = &prepare->sources,
-									  .rules = pass->rules,
-									  .rank = pass->alone ? 0 : world->rank,
-									  .size = pass->alone ? 1 : world->size,
-									  .is_done = pass->is_done,
-									  .context = pass->context},
-			&units);
+	aur_status status = aur_units_create(&(struct aur_units_request){.sources = &prepare->sources,
+											 .rules = pass->rules,
+											 .rank = world->rank,
+											 .size = world->size,
+											 .is_done = pass->is_done,
+											 .context = pass->context},
+		&units);
 	AUR_TRY_CLEANUP(aur_comm_agree(world, status));
 	struct aur_pass run = {.world = world,
 		.crew = prepare->crew,
@@ -135,6 +133,7 @@ struct training {
 	struct aur_prepare *prepare;
 	struct aur_vocab_trainer **trainers; /* owned [members] */
 	int members;
+	size_t *bytes; /* owned [ranks]: 0, but for the one that is sending */
 };
 
 /* What one thread does with a unit. */
@@ -169,20 +168,72 @@ static aur_status create_trainers(struct training *training, const struct aur_to
 {
 	training->members = aur_crew_members(training->prepare->crew);
 	training->trainers = calloc((size_t)training->members, sizeof(struct aur_vocab_trainer *));
-	if (!training->trainers)
+	training->bytes = calloc((size_t)training->prepare->world->size, sizeof *training->bytes);
+	if (!training->trainers || !training->bytes)
 		return aur_fail(AUR_MEMORY, "no memory for a vocabulary");
 	for (int i = 0; i < training->members; i++)
 		AUR_TRY(aur_vocab_trainer_create(options, &training->trainers[i]));
 	return AUR_OK;
 }
 
-static aur_status finish_training(struct training *training, struct aur_tokenizer **tokenizer)
+static aur_status merge_threads(struct training *training)
 {
 	for (int i = 1; i < training->members; i++) {
 		AUR_TRY(aur_vocab_trainer_merge(training->trainers[0], training->trainers[i]));
 		aur_vocab_trainer_destroy(&training->trainers[i]);
 	}
-	return aur_vocab_trainer_finish(training->trainers[0], tokenizer);
+	return AUR_OK;
+}
+
+struct room {
+	char *bytes; /* owned */
+	size_t size;
+};
+
+static aur_status reserve(struct room *room, size_t bytes)
+{
+	if (bytes <= room->size)
+		return AUR_OK;
+	free(room->bytes);
+	room->bytes = malloc(bytes);
+	room->size = room->bytes ? bytes : 0;
+	return room->bytes ? AUR_OK : aur_fail(AUR_MEMORY, "no memory for %zu bytes of a vocabulary in the making", bytes);
+}
+
+/* One part of what `rank` has seen, for rank 0; *any is 0 when there was no more. `room` is rank 0's. */
+static aur_status pass_part(struct training *training, int rank, int64_t *at, struct room *room, int *any)
+{
+	struct aur_comm *world = training->prepare->world;
+	struct aur_vocab_trainer *trainer = training->trainers[0];
+	struct aur_text part = {0};
+	aur_status status = world->rank == rank ? aur_vocab_trainer_pack(trainer, at, &part) : AUR_OK;
+	AUR_TRY(aur_comm_agree(world, status));
+	AUR_TRY(world->ops->broadcast(world, &part.size, sizeof part.size, rank));
+	*any = part.size > 0;
+	if (!*any)
+		return AUR_OK;
+	status = world->rank == 0 ? reserve(room, part.size) : AUR_OK;
+	AUR_TRY(aur_comm_agree(world, status));
+	training->bytes[rank] = part.size;
+	AUR_TRY(world->ops->gather(world, part.bytes, training->bytes, room->bytes, 0));
+	training->bytes[rank] = 0;
+	status = world->rank == 0 ? aur_vocab_trainer_unpack(trainer, (struct aur_text){room->bytes, part.size}) : AUR_OK;
+	return aur_comm_agree(world, status);
+}
+
+/* Rank 0 takes in what the others have seen, a part at a time: each holds the distinct pieces of its own share. */
+static aur_status merge_ranks(struct training *training)
+{
+	struct aur_comm *world = training->prepare->world;
+	struct room room = {0};
+	aur_status status = AUR_OK;
+	for (int rank = 1; rank < world->size && status == AUR_OK; rank++) {
+		int64_t at = 0;
+		for (int any = 1; any && status == AUR_OK;)
+			status = pass_part(training, rank, &at, &room, &any);
+	}
+	free(room.bytes);
+	return status;
 }
 
 static int wants_to_stop(void)
@@ -200,14 +251,17 @@ aur_status aur_prepare_train(
 	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, create_trainers(&training, &options)));
 	AUR_TRY_CLEANUP(aur_prepare_run(prepare, &(struct aur_prepare_pass){.title = "vocabulary",
 												 .rules = aur_vocab_trainer_vocab(training.trainers[0]),
-												 .alone = 1,
 												 .work = train_unit,
 												 .context = &training}));
+	AUR_TRY_CLEANUP(aur_comm_agree(prepare->world, merge_threads(&training)));
+	AUR_TRY_CLEANUP(merge_ranks(&training));
 	if (prepare->world->rank == 0)
-		status = finish_training(&training, tokenizer);
+		status = aur_vocab_trainer_finish(training.trainers[0], tokenizer);
+	status = aur_comm_agree(prepare->world, status);
 cleanup:
 	for (int i = 0; training.trainers && i < training.members; i++)
 		aur_vocab_trainer_destroy(&training.trainers[i]);
 	free(training.trainers);
+	free(training.bytes);
 	return status;
 }

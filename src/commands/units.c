@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A unit that grows beyond this has no place to be cut: binary data, or a line that is none. */
-enum { UNIT_MOST = 256 << 20, SLACK = 4096 };
+/* A unit that grows beyond this has no place to be cut: binary data, or a line that is none. Memory that one took is
+ * given back when the next is as long as units are. */
+enum { UNIT_MOST = 256 << 20, ROOM_KEPT = 4 * AUR_UNIT_BYTES, SLACK = 4096 };
 
 /* One unit of a plain file or of token numbers, or a whole file that is read from its beginning on (part -1). */
 struct task {
@@ -19,8 +20,8 @@ struct task {
 struct cursor {
 	struct aur_stream *stream;
 	int64_t source, part, offset, line;
-	char *carry; /* owned: what was read beyond the last unit */
-	size_t carried, room;
+	char *carry; /* owned: what was read beyond the last unit, from `given` on */
+	size_t carried, given, room;
 	int64_t reported; /* of the file's bytes, in `taken` */
 };
 
@@ -168,9 +169,19 @@ static size_t find_place(const struct aur_units_request *request, const struct a
 
 static aur_status too_long(const struct aur_units_request *request, const struct aur_unit *unit)
 {
+	const struct aur_vocab *rules = request->rules;
+	const char *path = request->sources->all[unit->source].path;
+	const int foreign = strcmp(rules->kind, "bpe") == 0 && strcmp(rules->pattern, "gpt2") != 0 &&
+						strcmp(rules->pattern, "gpt4") != 0 &&
+						request->sources->all[unit->source].kind == AUR_CORPUS_TEXT;
+	if (foreign)
+		return aur_fail(AUR_INPUT,
+			"%s: %lld bytes and no place where this tokenizer's pattern lets a text be cut: give it as several files, "
+			"or as lines of JSON",
+			path, (long long)unit->held);
 	return aur_fail(AUR_INPUT,
-		"%s: %lld bytes without a place to cut the text for the tokenizer (a line end, a space): is it a text?",
-		request->sources->all[unit->source].path, (long long)unit->held);
+		"%s: %lld bytes without a place to cut the text for the tokenizer (a line end, a space): is it a text?", path,
+		(long long)unit->held);
 }
 
 /* ---- plain files ---- */
@@ -238,28 +249,44 @@ static aur_status read_plain(const struct aur_units_request *request, struct aur
 
 /* ---- files that are read from their beginning on ---- */
 
+/* Keeps the unit's bytes from `place` on: where they lie already, if they were given from there. */
 static aur_status keep_rest(struct cursor *cursor, const struct aur_unit *unit, size_t place)
 {
 	const size_t rest = unit->held - place;
-	if (rest > cursor->room) {
-		char *grown = realloc(cursor->carry, rest);
-		if (!grown)
+	if (cursor->carried > 0) {
+		cursor->given -= rest;
+		cursor->carried += rest;
+		return AUR_OK;
+	}
+	if (rest > cursor->room || cursor->room > ROOM_KEPT) {
+		free(cursor->carry);
+		cursor->room = 0;
+		cursor->carry = malloc(rest + 1);
+		if (!cursor->carry)
 			return aur_fail(AUR_MEMORY, "no memory for a piece of text of %zu bytes", rest);
-		cursor->carry = grown;
-		cursor->room = rest;
+		cursor->room = rest + 1;
 	}
 	if (rest > 0)
 		memcpy(cursor->carry, unit->buffer + place, rest);
+	cursor->given = 0;
 	cursor->carried = rest;
 	return AUR_OK;
 }
 
-/* Fills the buffer up to `bytes`; *at_end: the source has no more. */
+/* Fills the buffer up to `bytes`, first from what was carried; *at_end: the source has no more. */
 static aur_status fill(struct cursor *cursor, struct aur_unit *unit, size_t bytes, int *at_end)
 {
-	size_t got;
+	const size_t wanted = bytes - unit->held;
+	const size_t here = wanted < cursor->carried ? wanted : cursor->carried;
+	size_t got = 0;
 	AUR_TRY(reserve(unit, bytes));
-	AUR_TRY(aur_stream_read(cursor->stream, unit->buffer + unit->held, bytes - unit->held, &got));
+	if (here > 0)
+		memcpy(unit->buffer + unit->held, cursor->carry + cursor->given, here);
+	cursor->given += here;
+	cursor->carried -= here;
+	unit->held += here;
+	if (here < wanted)
+		AUR_TRY(aur_stream_read(cursor->stream, unit->buffer + unit->held, wanted - here, &got));
 	unit->held += got;
 	*at_end = unit->held < bytes;
 	return AUR_OK;
@@ -291,12 +318,14 @@ static aur_status read_in_turn(struct aur_units *units, struct aur_unit *unit)
 	struct cursor *cursor = &units->cursor;
 	int at_end = 0, found = 0;
 	size_t place = 0;
-	AUR_TRY(reserve(unit, AUR_UNIT_BYTES + SLACK + cursor->carried));
-	if (cursor->carried > 0)
-		memcpy(unit->buffer, cursor->carry, cursor->carried);
-	unit->held = cursor->carried;
+	if (unit->room > ROOM_KEPT) {
+		free(unit->buffer);
+		unit->buffer = NULL;
+		unit->room = 0;
+	}
+	unit->held = 0;
 	for (size_t bytes = AUR_UNIT_BYTES + SLACK; !found; bytes = 2 * unit->held) {
-		AUR_TRY(unit->held < bytes ? fill(cursor, unit, bytes, &at_end) : AUR_OK);
+		AUR_TRY(fill(cursor, unit, bytes, &at_end));
 		AUR_TRY(find_place_in_turn(units, unit, at_end, &place));
 		found = place > 0 || at_end;
 		if (!found && unit->held > UNIT_MOST)
@@ -340,7 +369,7 @@ static aur_status open_in_turn(struct aur_units *units, int64_t source)
 	const struct aur_corpus_file *opened = &units->request.sources->all[source];
 	cursor->source = source;
 	cursor->part = cursor->offset = cursor->line = cursor->reported = 0;
-	cursor->carried = 0;
+	cursor->carried = cursor->given = 0;
 	return aur_stream_open(opened->path, opened->compression, &cursor->stream);
 }
 

@@ -54,6 +54,18 @@ aur_status aur_bpe_train_merge(void *seen, const void *other)
 	return aur_words_merge(&pieces->counts, &others->counts);
 }
 
+aur_status aur_bpe_train_pack(const void *seen, int64_t *at, struct aur_packed *packed)
+{
+	const struct seen *pieces = seen;
+	return aur_words_pack(&pieces->counts, at, packed);
+}
+
+aur_status aur_bpe_train_unpack(void *seen, struct aur_text packed)
+{
+	struct seen *pieces = seen;
+	return aur_words_unpack(&pieces->counts, packed);
+}
+
 aur_status aur_bpe_train_end(
 	void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab, struct aur_word_figures *figures)
 {

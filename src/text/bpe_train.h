@@ -22,6 +22,8 @@ aur_status aur_bpe_options_check(const struct aur_tokenizer_options *options);
 aur_status aur_bpe_train_begin(const struct aur_vocab *vocab, void **seen);
 aur_status aur_bpe_train_add(void *seen, struct aur_text slice);
 aur_status aur_bpe_train_merge(void *seen, const void *other);
+aur_status aur_bpe_train_pack(const void *seen, int64_t *at, struct aur_packed *packed);
+aur_status aur_bpe_train_unpack(void *seen, struct aur_text packed);
 void aur_bpe_train_clear(void *seen);
 aur_status aur_bpe_train_end(
 	void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab, struct aur_word_figures *figures);

@@ -79,6 +79,19 @@ static aur_status char_train_merge(void *seen, const void *other)
 	return AUR_OK;
 }
 
+/* All at once, as a text that has each of the characters. */
+static aur_status char_train_pack(const void *seen, int64_t *at, struct aur_packed *packed)
+{
+	const unsigned char *present = seen;
+	packed->size = 0;
+	for (; present && *at < CODE_POINTS; ++*at)
+		if (present[*at]) {
+			AUR_TRY(aur_packed_reserve(packed, packed->size + 4 > packed->room ? 2 * packed->room + 64 : 0));
+			packed->size += aur_utf8_put((uint32_t)*at, packed->bytes + packed->size);
+		}
+	return AUR_OK;
+}
+
 static aur_status char_train_end(
 	void *seen, const struct aur_tokenizer_options *options, struct aur_vocab *vocab, struct aur_word_figures *figures)
 {
@@ -256,6 +269,8 @@ const struct aur_tokenizer_ops aur_tokenizer_char = {
 	.train_begin = char_train_begin,
 	.train_add = char_train_add,
 	.train_merge = char_train_merge,
+	.train_pack = char_train_pack,
+	.train_unpack = char_train_add,
 	.train_clear = free,
 	.train_end = char_train_end,
 	.open = char_open,

@@ -6,15 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A place is sought among so many ends of pieces, and as many pieces are compared for each: an expression that never
- * ends a piece without a look far ahead has none. */
-enum { MOST_TRIED = 1024, MOST_BACK = 1 << 20 };
+/* A place is sought among so many ends of pieces, and so many bytes are split once more for them, before it is sought
+ * further on: what a piece is may hang on something far ahead, and until that is passed no end is a place. */
+enum { MOST_TRIED = 1024, MOST_COMPARED = 256 << 20, MOST_ENDS = 4 << 20 };
 
 struct aur_cutter {
 	struct aur_pattern *pattern;
 	struct aur_pretokenizer *pretokenizer;
-	size_t ends[MOST_TRIED]; /* of pieces that were decided with a look behind the first place allowed */
-	int n;
+	/* Ends of pieces; what comes before `settled` is split as it is whatever follows behind the last place tried, or
+	 * nothing, and ends[first] is the next end. */
+	size_t *ends, settled; /* owned [room] */
+	int64_t first, n, room;
 };
 
 static int finds_tokens(const struct aur_vocab *vocab)
@@ -67,6 +69,7 @@ void aur_cutter_destroy(struct aur_cutter **cutter)
 		return;
 	aur_pretokenizer_destroy(&(*cutter)->pretokenizer);
 	aur_pattern_destroy(&(*cutter)->pattern);
+	free((*cutter)->ends);
 	free(*cutter);
 	*cutter = NULL;
 }
@@ -74,7 +77,7 @@ void aur_cutter_destroy(struct aur_cutter **cutter)
 /* Up to where pieces are what they are without a look at `text.size`: whatever follows there, or nothing. */
 static aur_status pass_decided(struct aur_cutter *cutter, struct aur_text text, size_t *at)
 {
-	size_t stop = 0;
+	size_t stop = *at;
 	do {
 		*at = stop;
 		AUR_TRY(aur_pretokenizer_peek(cutter->pretokenizer, text, *at, &stop));
@@ -82,13 +85,22 @@ static aur_status pass_decided(struct aur_cutter *cutter, struct aur_text text, 
 	return AUR_OK;
 }
 
-/* Whether the pieces from `at` on, in a text that ends at the last of the ends, are those that were found. */
-static aur_status ends_there_alone(struct aur_cutter *cutter, const char *bytes, size_t at, int *same)
+/* Passes the ends that are settled now that `text` ends at the last of them: no later place compares them again. */
+static aur_status settle(struct aur_cutter *cutter, struct aur_text text)
 {
-	const struct aur_text text = {bytes, cutter->ends[cutter->n - 1]};
+	AUR_TRY(pass_decided(cutter, text, &cutter->settled));
+	while (cutter->first < cutter->n && cutter->ends[cutter->first] <= cutter->settled)
+		cutter->first++;
+	return AUR_OK;
+}
+
+/* Whether the pieces that are not settled, in a text that ends at the last of the ends, are those that were found. */
+static aur_status ends_there_alone(struct aur_cutter *cutter, struct aur_text text, int *same)
+{
 	struct aur_text piece;
+	size_t at = cutter->settled;
 	*same = 1;
-	for (int i = 0; i < cutter->n && *same; i++) {
+	for (int64_t i = cutter->first; i < cutter->n && *same; i++) {
 		AUR_TRY(aur_pretokenizer_next(cutter->pretokenizer, text, &at, &piece));
 		*same = at == cutter->ends[i];
 	}
@@ -109,6 +121,54 @@ static aur_status next_end(
 	return AUR_OK;
 }
 
+static aur_status note_end(struct aur_cutter *cutter, size_t stop)
+{
+	if (cutter->n == cutter->room) {
+		const int64_t room = 2 * cutter->room + MOST_TRIED;
+		size_t *grown = realloc(cutter->ends, (size_t)room * sizeof *grown);
+		if (!grown)
+			return aur_fail(AUR_MEMORY, "no memory to cut a text");
+		cutter->ends = grown;
+		cutter->room = room;
+	}
+	cutter->ends[cutter->n++] = stop;
+	return AUR_OK;
+}
+
+/* Whether the text may be cut at the last end. */
+static aur_status try_end(struct aur_cutter *cutter, struct aur_text alone, size_t *compared, int *same)
+{
+	AUR_TRY(settle(cutter, alone));
+	AUR_TRY(ends_there_alone(cutter, alone, same));
+	*compared += alone.size - cutter->settled;
+	return AUR_OK;
+}
+
+/* The first place from `from` on; *enough: 1 when none was found though enough of the text is there to see that. */
+static aur_status seek(
+	struct aur_cutter *cutter, struct aur_text text, size_t from, int at_end, size_t *place, int *enough)
+{
+	const struct aur_text front = {text.bytes, aur_utf8_whole(text.bytes, from)};
+	size_t compared = 0;
+	int known = 1, same = 0, tried = 0;
+	cutter->settled = 0;
+	cutter->first = cutter->n = 0;
+	AUR_TRY(pass_decided(cutter, front, &cutter->settled));
+	for (size_t at = cutter->settled, stop; !same && tried < MOST_TRIED; at = stop) {
+		AUR_TRY(next_end(cutter, text, at, at_end, &stop, &known));
+		if (!known || compared > MOST_COMPARED || cutter->n == MOST_ENDS)
+			break;
+		AUR_TRY(note_end(cutter, stop));
+		if (stop < from)
+			continue;
+		AUR_TRY(try_end(cutter, (struct aur_text){text.bytes, stop}, &compared, &same));
+		*place = same ? stop : 0;
+		tried++;
+	}
+	*enough = known && !same;
+	return AUR_OK;
+}
+
 aur_status aur_cutter_place(struct aur_cutter *cutter, struct aur_text text, size_t from, int at_end, size_t *place)
 {
 	*place = 0;
@@ -120,23 +180,7 @@ aur_status aur_cutter_place(struct aur_cutter *cutter, struct aur_text text, siz
 		*place = from;
 		return AUR_OK;
 	}
-	size_t decided = 0;
-	const struct aur_text front = {text.bytes, aur_utf8_whole(text.bytes, from)};
-	AUR_TRY(pass_decided(cutter, front, &decided));
-	cutter->n = 0;
-	int known = 1;
-	for (size_t at = decided, stop; from - decided <= MOST_BACK && cutter->n < MOST_TRIED; at = stop) {
-		AUR_TRY(next_end(cutter, text, at, at_end, &stop, &known));
-		if (!known)
-			break;
-		cutter->ends[cutter->n++] = stop;
-		int same = 0;
-		if (stop >= from)
-			AUR_TRY(ends_there_alone(cutter, text.bytes, decided, &same));
-		if (same) {
-			*place = stop;
-			break;
-		}
-	}
+	for (int enough = 1; enough && from < text.size; from *= 2)
+		AUR_TRY(seek(cutter, text, from, at_end, place, &enough));
 	return AUR_OK;
 }

@@ -208,11 +208,14 @@ void aur_output_unknown(struct aur_output *output, const struct aur_vocab *vocab
 int64_t aur_output_put_list(struct aur_output *output, const struct aur_token_list *list, int64_t from)
 {
 	const int64_t left = list->count - from, room = output->room - output->count, count = left < room ? left : room;
+	/* A list that never had a token has no memory. */
+	if (count < 1)
+		return 0;
 	const uint32_t *ids = list->ids + from;
 	if (output->token_bytes == 2)
 		for (int64_t i = 0; i < count; i++)
 			((uint16_t *)output->tokens)[output->count + i] = (uint16_t)ids[i];
-	else if (count > 0)
+	else
 		memcpy((uint32_t *)output->tokens + output->count, ids, (size_t)count * sizeof *ids);
 	output->count += count;
 	return count;

@@ -20,6 +20,15 @@ struct aur_token_list {
 	char first_unknown[64]; /* the first of them */
 };
 
+/* What one trainer has seen, on its way to another process; in the machine's own byte order. */
+struct aur_packed {
+	char *bytes; /* owned [room] */
+	size_t size, room;
+};
+
+/* Makes room for so many bytes; what is there stays. AUR_MEMORY. */
+aur_status aur_packed_reserve(struct aur_packed *packed, size_t bytes);
+
 /* One kind of tokenizer. Members are REQUIRED where nothing else is said. Texts that reach these functions are UTF-8,
  * but for kinds of bytes; count and encode get slices (slices.h). */
 struct aur_tokenizer_ops {
@@ -32,6 +41,11 @@ struct aur_tokenizer_ops {
 	aur_status (*train_add)(void *seen, struct aur_text slice);
 	aur_status (*train_merge)(void *seen, const void *other);
 	void (*train_clear)(void *seen);
+
+	/* The same between processes: packs about a MiB of what was seen from *at on, first 0, and moves *at; nothing at
+	 * the end. AUR_MEMORY; unpacking also AUR_INTERNAL. */
+	aur_status (*train_pack)(const void *seen, int64_t *at, struct aur_packed *packed);
+	aur_status (*train_unpack)(void *seen, struct aur_text packed);
 
 	/* Builds the tokens of `vocab` (bytes, offsets, size, unknown), whose options are filled in, from what was seen,
 	 * whatever the order in which it came. Kinds with words fill `figures`. */

@@ -11,6 +11,7 @@ struct aur_vocab_trainer {
 	struct aur_vocab vocab;               /* how the options are told in it; its tokens come last */
 	void *seen;                           /* the kind's */
 	struct aur_slices slices;
+	struct aur_packed packed;
 };
 
 static aur_status keep_options(struct aur_vocab_trainer *trainer, const struct aur_tokenizer_options *options)
@@ -52,6 +53,7 @@ void aur_vocab_trainer_destroy(struct aur_vocab_trainer **trainer)
 	aur_slices_clear(&old->slices);
 	aur_vocab_clear(&old->vocab);
 	free(old->specials);
+	free(old->packed.bytes);
 	free(old);
 	*trainer = NULL;
 }
@@ -72,6 +74,19 @@ aur_status aur_vocab_trainer_add(struct aur_vocab_trainer *trainer, struct aur_t
 aur_status aur_vocab_trainer_merge(struct aur_vocab_trainer *trainer, const struct aur_vocab_trainer *other)
 {
 	return trainer->ops->train_merge(trainer->seen, other->seen);
+}
+
+aur_status aur_vocab_trainer_pack(struct aur_vocab_trainer *trainer, int64_t *at, struct aur_text *part)
+{
+	trainer->packed.size = 0;
+	AUR_TRY(trainer->ops->train_pack(trainer->seen, at, &trainer->packed));
+	*part = (struct aur_text){trainer->packed.bytes, trainer->packed.size};
+	return AUR_OK;
+}
+
+aur_status aur_vocab_trainer_unpack(struct aur_vocab_trainer *trainer, struct aur_text part)
+{
+	return trainer->ops->train_unpack(trainer->seen, part);
 }
 
 aur_status aur_vocab_trainer_finish(struct aur_vocab_trainer *trainer, struct aur_tokenizer **tokenizer)

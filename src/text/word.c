@@ -64,6 +64,16 @@ static aur_status word_train_merge(void *seen, const void *other)
 	return aur_words_merge(seen, other);
 }
 
+static aur_status word_train_pack(const void *seen, int64_t *at, struct aur_packed *packed)
+{
+	return aur_words_pack(seen, at, packed);
+}
+
+static aur_status word_train_unpack(void *seen, struct aur_text packed)
+{
+	return aur_words_unpack(seen, packed);
+}
+
 static void word_train_clear(void *seen)
 {
 	if (seen)
@@ -158,6 +168,8 @@ const struct aur_tokenizer_ops aur_tokenizer_word = {
 	.train_begin = word_train_begin,
 	.train_add = word_train_add,
 	.train_merge = word_train_merge,
+	.train_pack = word_train_pack,
+	.train_unpack = word_train_unpack,
 	.train_clear = word_train_clear,
 	.train_end = word_train_end,
 	.open = word_open,

@@ -1,5 +1,6 @@
 #include "words.h"
 
+#include "internal.h"
 #include "unicode.h"
 
 #include <stdlib.h>
@@ -183,6 +184,60 @@ aur_status aur_words_merge(struct aur_words *words, const struct aur_words *othe
 {
 	for (int64_t i = 0; i < other->n; i++)
 		AUR_TRY(count_word(words, other->words[i].text, other->words[i].hash, other->words[i].count));
+	return AUR_OK;
+}
+
+/* ---- between processes ---- */
+
+enum { PACKED_BYTES = 1 << 20 };
+
+/* In front of a word's bytes. */
+struct packed_head {
+	int64_t count;
+	uint64_t bytes;
+};
+
+aur_status aur_packed_reserve(struct aur_packed *packed, size_t bytes)
+{
+	if (bytes <= packed->room)
+		return AUR_OK;
+	char *grown = realloc(packed->bytes, bytes);
+	if (!grown)
+		return aur_fail(AUR_MEMORY, "no memory for %zu bytes of a vocabulary in the making", bytes);
+	packed->bytes = grown;
+	packed->room = bytes;
+	return AUR_OK;
+}
+
+aur_status aur_words_pack(const struct aur_words *words, int64_t *at, struct aur_packed *packed)
+{
+	packed->size = 0;
+	for (; *at < words->n; ++*at) {
+		const struct aur_word *word = &words->words[*at];
+		const struct packed_head head = {word->count, word->text.size};
+		const size_t size = packed->size + sizeof head + word->text.size;
+		if (packed->size > 0 && size > PACKED_BYTES)
+			break;
+		AUR_TRY(aur_packed_reserve(packed, size > PACKED_BYTES ? size : PACKED_BYTES));
+		memcpy(packed->bytes + packed->size, &head, sizeof head);
+		memcpy(packed->bytes + packed->size + sizeof head, word->text.bytes, word->text.size);
+		packed->size = size;
+	}
+	return AUR_OK;
+}
+
+aur_status aur_words_unpack(struct aur_words *words, struct aur_text packed)
+{
+	struct packed_head head;
+	while (packed.size > 0) {
+		if (packed.size >= sizeof head)
+			memcpy(&head, packed.bytes, sizeof head);
+		if (packed.size < sizeof head || head.bytes > packed.size - sizeof head)
+			return aur_fail(AUR_INTERNAL, "the words of another rank are cut short");
+		AUR_TRY(aur_words_tally(words, (struct aur_text){packed.bytes + sizeof head, head.bytes}, head.count));
+		packed.bytes += sizeof head + head.bytes;
+		packed.size -= sizeof head + head.bytes;
+	}
 	return AUR_OK;
 }
 

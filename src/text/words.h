@@ -44,6 +44,14 @@ aur_status aur_words_count(struct aur_words *words, struct aur_text slice);
 /* Adds the other's words and counts; new words are copied. AUR_MEMORY. */
 aur_status aur_words_merge(struct aur_words *words, const struct aur_words *other);
 
+/* Packs words from index *at on with their counts, about a MiB but at least one, and moves *at; nothing at the end.
+ * AUR_MEMORY. */
+struct aur_packed;
+aur_status aur_words_pack(const struct aur_words *words, int64_t *at, struct aur_packed *packed);
+
+/* Adds packed words and counts, as aur_words_merge. AUR_MEMORY; AUR_INTERNAL when these are no packed words. */
+aur_status aur_words_unpack(struct aur_words *words, struct aur_text packed);
+
 /* Sorts by bytes, which is by code point in UTF-8. The words are no longer found. */
 void aur_words_sort(struct aur_words *words);
 

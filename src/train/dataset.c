@@ -230,6 +230,13 @@ int64_t aur_dataset_tokens(const struct aur_dataset *dataset, enum aur_split spl
 	return tokens;
 }
 
+int64_t aur_dataset_kept_bytes(const struct aur_dataset *dataset, int both)
+{
+	const int apart = place_of(dataset, AUR_VAL) == AUR_VAL;
+	const int64_t bytes = aur_shards_kept_bytes(&dataset->shards[AUR_TRAIN], 1, both && !apart);
+	return bytes + (both && apart ? aur_shards_kept_bytes(&dataset->shards[AUR_VAL], 0, 1) : 0);
+}
+
 /* ---- windows ---- */
 
 static int64_t whole_windows(int64_t tokens, int64_t positions)

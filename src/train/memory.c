@@ -23,27 +23,37 @@ static int64_t tensors_collected(const struct aur_backend *backend, int ranks)
 	return (ranks > 1 || !backend->host_memory) + !backend->host_memory;
 }
 
-void aur_memory_besides(const struct aur_config *config, const struct aur_model *model,
-	const struct aur_backend *backend, int ranks, struct aur_memory *memory)
+/* Evaluations read both parts, and none is made where there are no validation tokens. */
+int64_t aur_memory_of_chunks(const struct aur_dataset *dataset)
 {
+	const int evaluates = aur_dataset_tokens(dataset, AUR_VAL) > 0;
+	return aur_dataset_kept_bytes(dataset, 0) + (evaluates ? aur_dataset_kept_bytes(dataset, 1) : 0);
+}
+
+void aur_memory_besides(const struct aur_memory_rank *rank, struct aur_memory *memory)
+{
+	const struct aur_config *config = rank->config;
+	const struct aur_backend *backend = rank->backend;
+	const int ranks = rank->ranks;
 	const int64_t window = 2 * config->model.block_size * (int64_t)sizeof(int32_t);
 	/* A device's gradients may be staged through two buckets of the host's memory. */
 	const int staged = !backend->host_memory && config->system.share_gpu;
 	const int fast = config->train.reduction == AUR_REDUCTION_FAST;
 	*memory = (struct aur_memory){
 		.batches = (config->data.prefetch + 1) * (config->train.batch_size / ranks) * window,
-		.saving = hdf5_bytes + tensors_collected(backend, ranks) * largest_tensor(model),
+		.chunks = rank->chunk_bytes,
+		.saving = hdf5_bytes + tensors_collected(backend, ranks) * largest_tensor(rank->model),
 	};
 	if (ranks == 1 || (!fast && !staged))
 		return;
-	const int64_t all = aur_model_parameters(model)->count * (int64_t)sizeof(float);
+	const int64_t all = aur_model_parameters(rank->model)->count * (int64_t)sizeof(float);
 	const int64_t bucket = (int64_t)(config->system.allreduce_bucket_mb * 1e6);
 	memory->staging = 2 * (bucket < all ? bucket : all);
 }
 
 int64_t aur_memory_sum(const struct aur_memory *memory)
 {
-	return memory->batches + memory->saving + memory->staging;
+	return memory->batches + memory->chunks + memory->saving + memory->staging;
 }
 
 /* Lanes and the trainer have parts of the same name. */
@@ -61,7 +71,7 @@ aur_status aur_memory_need_of(const struct aur_memory_rank *rank, int64_t micro_
 	config.train.micro_batch_size = micro_batch;
 	AUR_TRY(aur_trainer_plan(&config, rank->model, rank->backend, rank->ranks, &need->plan));
 	sum_parts(&need->plan);
-	aur_memory_besides(&config, rank->model, rank->backend, rank->ranks, &need->besides);
+	aur_memory_besides(rank, &need->besides);
 	need->bytes = (int64_t)need->plan.used;
 	if (rank->backend->host_memory)
 		need->bytes += rank->program_bytes + aur_memory_sum(&need->besides);

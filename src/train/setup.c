@@ -165,6 +165,7 @@ static struct aur_memory_rank memory_of(const struct aur_run *run)
 		.backend = run->backend,
 		.ranks = run->comm->size,
 		.program_bytes = run->program_bytes,
+		.chunk_bytes = aur_memory_of_chunks(run->dataset),
 	};
 }
 
@@ -222,12 +223,16 @@ static double megabytes(int64_t bytes)
 /* Every part is known by now but the program's own, which was measured when its libraries had been used once. */
 static void say_memory(const struct aur_run *run)
 {
+	const struct aur_memory_rank rank = memory_of(run);
 	struct aur_memory memory;
-	aur_memory_besides(&run->config, run->model, run->backend, run->comm->size, &memory);
+	char chunks[64] = "";
+	aur_memory_besides(&rank, &memory);
+	if (memory.chunks > 0)
+		snprintf(chunks, sizeof chunks, ", inflated tokens %.1f MB", megabytes(memory.chunks));
 	const int64_t all = (int64_t)run->trainer->plan.used + run->program_bytes + aur_memory_sum(&memory);
 	aur_info(
-		"memory in all %.1f MB: with the program and its libraries %.1f MB, batches ahead %.1f MB, saving %.1f MB%s",
-		megabytes(all), megabytes(run->program_bytes), megabytes(memory.batches), megabytes(memory.saving),
+		"memory in all %.1f MB: with the program and its libraries %.1f MB, batches ahead %.1f MB%s, saving %.1f MB%s",
+		megabytes(all), megabytes(run->program_bytes), megabytes(memory.batches), chunks, megabytes(memory.saving),
 		memory.staging > 0 ? ", buckets of the fast reduction" : "");
 }
 

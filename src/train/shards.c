@@ -9,8 +9,8 @@ enum { LEAST_OPEN = 16, MOST_OPEN = 4096, MOST_OPEN_COMPRESSED = 32 };
 
 aur_status aur_shards_create(int64_t sources, struct aur_shards *shards)
 {
-	*shards = (struct aur_shards){0};
-	return aur_token_cache_create((sources > 0 ? sources : 1) * AUR_TOKENS_KEPT_CHUNKS, &shards->cache);
+	*shards = (struct aur_shards){.most_kept = (sources > 0 ? sources : 1) * AUR_TOKENS_KEPT_CHUNKS};
+	return aur_token_cache_create(shards->most_kept, &shards->cache);
 }
 
 static aur_status grow(struct aur_shards *shards, int64_t more)
@@ -91,6 +91,24 @@ aur_status aur_shards_read(
 		note_open(shards, file);
 	shards->used[file] = ++shards->clock;
 	return aur_tokens_read(shards->files[file], split, begin, count, out);
+}
+
+static int64_t chunks_of(const struct aur_tokens *tokens, enum aur_split split)
+{
+	const struct aur_tokens_info *info = aur_tokens_info(tokens);
+	const int64_t chunk = aur_tokens_chunk(tokens, split);
+	const int64_t count = split == AUR_TRAIN ? info->train_tokens : info->val_tokens;
+	return chunk > 0 ? (count + chunk - 1) / chunk : 0;
+}
+
+int64_t aur_shards_kept_bytes(const struct aur_shards *shards, int train, int val)
+{
+	int64_t chunks = 0;
+	for (int64_t i = 0; i < shards->count; i++) {
+		chunks += train ? chunks_of(shards->files[i], AUR_TRAIN) : 0;
+		chunks += val ? chunks_of(shards->files[i], AUR_VAL) : 0;
+	}
+	return (chunks < shards->most_kept ? chunks : shards->most_kept) * AUR_TOKENS_CHUNK_BYTES;
 }
 
 /* The first file's vocabulary is the others': it goes last. */

@@ -12,6 +12,7 @@ struct aur_shards {
 	int64_t *open; /* owned [limit]: which files are open */
 	int64_t n_open, limit, clock;
 	struct aur_token_cache *cache; /* owned */
+	int64_t most_kept;             /* chunks that it holds at most */
 };
 
 /* `sources` bounds what is kept of compressed files: enough for the group of each. */
@@ -26,6 +27,10 @@ aur_status aur_shards_settle(struct aur_shards *shards);
 
 aur_status aur_shards_read(
 	struct aur_shards *shards, int64_t file, enum aur_split split, int64_t begin, int64_t count, int32_t *out);
+
+/* Bytes of inflated chunks that are kept at most while the training parts (train), the validation parts (val) or both
+ * are read. Chunks are counted whole, so that a small file counts as what it takes. */
+int64_t aur_shards_kept_bytes(const struct aur_shards *shards, int train, int val);
 
 void aur_shards_clear(struct aur_shards *shards);
 

@@ -51,6 +51,12 @@ if can_read_json; then
 	same "$(json plan.json network_of_a_rank exact_mb)" "$(json plan.json memory_of_a_rank weights_mb)" "bytes sent"
 	# Bigger micro-batches than the batch allows for two ranks do not count.
 	same "$(json plan.json this_machine largest_micro_batch_size)" 2 "largest micro-batch"
+	# One chunk of 128 KiB for the training part, read by two, and one for the validation part.
+	good "$aurelius" prepare text.txt --compress --out small.h5
+	good "$aurelius" plan --config tiny.yaml --ranks 1 --data small.h5 --json
+	same "$(json out.txt memory_of_a_rank inflated_tokens_mb)" 0.393216 "inflated tokens"
+	good "$aurelius" train --config tiny.yaml --run inflated --data small.h5 --train.steps=1
+	holds "$out" ", inflated tokens 0.4 MB, saving" "the plan of a training"
 fi
 wrong 2 "give --data FILE.h5 or --vocab-size" "$aurelius" plan --config tiny.yaml --ranks 1
 wrong 2 "needs --ranks" "$aurelius" plan --config tiny.yaml

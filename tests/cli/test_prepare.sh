@@ -13,6 +13,8 @@ equal() {
 	for name in /train/tokens /val/tokens /train/documents /val/documents; do
 		checks=$((checks + 1))
 		h5diff "$1" "$2" "$name" >diff.txt 2>&1 || fail "$3: $name of $1 and $2 differ: $(head -c 200 diff.txt)"
+		# To h5diff, datasets of several sizes are not comparable, and so do not differ.
+		same "$(h5ls "$2$name" 2>&1)" "$(h5ls "$1$name" 2>&1 | sed "s,$1,$2,")" "$3: $name"
 	done
 }
 
@@ -195,6 +197,20 @@ if [ "$ranks" -eq 1 ]; then
 		equal "$shard" "n2${shard#n1}" "shards of 2 ranks"
 		equal "$shard" "n4${shard#n1}" "shards of 4 ranks"
 	done
+	# Each rank sees words of its own, of which rank 0 makes the vocabulary. More of them than are sent at once.
+	mkdir -p shares
+	for i in 1 2 3 4 5; do
+		awk -v i=$i 'BEGIN { for (n = 0; n < 60000; n++) printf "%s%d%c ", substr("klmno", i, 1), n * n % 999983, 97 + n % 13 }' | tr 0-9 p-y >shares/$i.txt
+		echo "only $(echo ABCDE | cut -c $i)" >>shares/$i.txt
+	done
+	for kind in "char" "word" "bpe --vocab-size 600"; do
+		good "$aurelius" prepare shares --tokenizer $kind --out one-kind.h5
+		for n in 2 3; do
+			good mpirun -np $n "$aurelius" prepare shares --tokenizer $kind --out ranks-kind.h5
+			equal one-kind.h5 ranks-kind.h5 "$kind by $n ranks"
+			h5diff one-kind.h5 ranks-kind.h5 /tokenizer >diff.txt 2>&1 || fail "$kind by $n ranks: $(head -c 200 diff.txt)"
+		done
+	done
 	mpirun -np 2 "$aurelius" prepare corpus latin.txt --out none.h5 >out.txt 2>err.txt
 	same $? 3 "two ranks and a bad text"
 	holds "$(cat err.txt)" "latin.txt: not UTF-8 at byte 3" "two ranks and a bad text"
@@ -239,6 +255,12 @@ for threads in 1 3; do
 	good "$aurelius" prepare foreign.txt --tokenizer foreign.json --threads $threads --out foreign.h5
 	equal known.h5 foreign.h5 "a foreign pattern on $threads threads"
 done
+# One piece over several places where units end: what was read beyond it is more than a unit.
+{ head -c 3000000 foreign.txt; echo; cat foreign.txt foreign.txt | tr -cd a-z | head -c 6000000; cat foreign.txt; } >long.txt
+[ "$(stat -c %s long.txt)" -gt 19000000 ] || fail "long.txt is too short: $(stat -c %s long.txt)"
+good "$aurelius" prepare long.txt --tokenizer "$known" --out known-long.h5
+good "$aurelius" prepare long.txt --tokenizer foreign.json --threads 2 --out long.h5
+equal known-long.h5 long.h5 "a piece of 6 MB under a foreign pattern"
 if [ "$ranks" -eq 1 ]; then
 	for delay in 0.4 0.8 1.2; do
 		setsid mpirun -np 2 "$aurelius" prepare foreign.txt --tokenizer foreign.json --out killed.h5 >/dev/null 2>&1 &

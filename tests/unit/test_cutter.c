@@ -61,7 +61,7 @@ static struct aur_vocab vocab_of(const char *pattern)
 
 /* Marks where pieces end in text[begin, end), split by itself. */
 static void mark(
-	struct aur_pretokenizer *pretokenizer, const char *text, size_t begin, size_t end, unsigned char marks[MOST + 1])
+	struct aur_pretokenizer *pretokenizer, const char *text, size_t begin, size_t end, unsigned char *marks)
 {
 	const struct aur_text part = {text + begin, end - begin};
 	struct aur_text piece;
@@ -120,6 +120,62 @@ static void cuts_do_not_show(void **state)
 	}
 }
 
+/* A text of `bytes` letters around the first place allowed, with something shorter in front and behind. */
+static char *make_long(const char *unit, size_t bytes, size_t *size)
+{
+	static const char around[] = "It's 12345 words, no more.\n\n  Then, again,";
+	const size_t n = strlen(unit);
+	char *text = malloc(2 * sizeof around + bytes + n + 1);
+	assert_non_null(text);
+	char *at = text + sprintf(text, "%s ", around);
+	for (const char *end = at + bytes; at < end; at += n)
+		memcpy(at, unit, n);
+	at += sprintf(at, " %s", around);
+	*size = (size_t)(at - text);
+	return text;
+}
+
+/* The piece around the place allowed is long, or there are many whose end hangs on what is behind them all: both are
+ * passed, and what follows is split as in the whole text. */
+static void long_stretches_are_passed(void **state)
+{
+	(void)state;
+	enum { PIECE = 3 << 20, FROM = PIECE / 2, AHEAD = 4000 };
+	static const struct {
+		const char *pattern, *unit;
+		size_t bytes, from;
+	} cases[] = {{NULL, "z", PIECE, FROM}, {NULL, "\xe4\xb8\xad", PIECE, FROM}, {NULL, " ", PIECE, FROM},
+		{"T(?=\\PN*\\pN)|Then|\\pL|\\PL", "word ", AHEAD, 100},
+		{"T(?=\\PN*\\pN)|Then|.|\\n", "\xe4\xb8\xad", AHEAD, 100}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct aur_vocab vocab = vocab_of(cases[i].pattern ? cases[i].pattern : patterns[0]);
+		struct aur_pattern *pattern;
+		struct aur_pretokenizer *pretokenizer;
+		struct aur_cutter *cutter;
+		size_t size, place = 0, early = 0;
+		char *text = make_long(cases[i].unit, cases[i].bytes, &size);
+		unsigned char *whole = calloc(2, size + 1), *parts = whole + size + 1;
+		assert_non_null(whole);
+		assert_int_equal(aur_cutter_create(&vocab, &cutter), AUR_OK);
+		assert_int_equal(aur_pattern_create(vocab.pattern, &pattern), AUR_OK);
+		assert_int_equal(aur_pretokenizer_create(pattern, &pretokenizer), AUR_OK);
+		const struct aur_text seen = {text, size - 20}, little = {text, 2 * cases[i].from};
+		assert_int_equal(aur_cutter_place(cutter, little, cases[i].from, 0, &early), AUR_OK);
+		assert_int_equal(aur_cutter_place(cutter, seen, cases[i].from, 0, &place), AUR_OK);
+		assert_int_equal(early, 0);
+		assert_in_range(place, cases[i].from, size - 21);
+		mark(pretokenizer, text, 0, size, whole);
+		mark(pretokenizer, text, 0, place, parts);
+		mark(pretokenizer, text, place, size, parts);
+		assert_memory_equal(whole, parts, size + 1);
+		aur_cutter_destroy(&cutter);
+		aur_pretokenizer_destroy(&pretokenizer);
+		aur_pattern_destroy(&pattern);
+		free(whole);
+		free(text);
+	}
+}
+
 /* Where nothing is known to be safe texts are not cut. */
 static void what_may_look_anywhere_is_not_cut(void **state)
 {
@@ -145,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cuts_do_not_show),
+		cmocka_unit_test(long_stretches_are_passed),
 		cmocka_unit_test(what_may_look_anywhere_is_not_cut),
 	};
 	return cmocka_run_group_tests_name("cutter", tests, NULL, NULL);

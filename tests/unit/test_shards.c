@@ -1,5 +1,7 @@
 #include "stream_helpers.h"
 
+#include "train/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -62,6 +64,39 @@ static void few_of_many_files_are_open(void **state)
 		assert_int_equal(files_in("/proc/self/fd"), before);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	}
+}
+
+/* The plan of a training's memory counts what its readers keep inflated: no more than there is, nor than is kept. */
+static void what_is_kept_inflated_is_counted(void **state)
+{
+	enum { CHUNK = AUR_TOKENS_CHUNK_BYTES, MOST = AUR_TOKENS_KEPT_CHUNKS };
+	char list[1000];
+	write_shards(state, 3, 1);
+	struct aur_dataset *dataset = open_glob(state);
+	assert_int_equal(aur_dataset_kept_bytes(dataset, 0), 3 * CHUNK);
+	assert_int_equal(aur_dataset_kept_bytes(dataset, 1), 6 * CHUNK);
+	assert_int_equal(aur_memory_of_chunks(dataset), 9 * CHUNK);
+	aur_dataset_close(&dataset);
+	snprintf(list, sizeof list, "%s", shard_path(state, 0, 3));
+	assert_ok(aur_dataset_open(list, shard_path(state, 1, 3), 0, &dataset));
+	assert_int_equal(aur_memory_of_chunks(dataset), 3 * CHUNK);
+	aur_dataset_close(&dataset);
+	for (int64_t i = 0; i < 3; i++)
+		assert_int_equal(unlink(shard_path(state, i, 3)), 0);
+	write_shards(state, MOST + 6, 1);
+	dataset = open_glob(state);
+	assert_int_equal(aur_dataset_kept_bytes(dataset, 0), MOST * CHUNK);
+	assert_int_equal(aur_memory_of_chunks(dataset), 2 * MOST * CHUNK);
+	aur_dataset_close(&dataset);
+	snprintf(list, sizeof list, "%s@1,%s@2", in_folder(state, "c-000*.h5"), in_folder(state, "c-001*.h5"));
+	assert_ok(aur_dataset_open(list, "", 0, &dataset));
+	assert_int_equal(aur_dataset_kept_bytes(dataset, 0), (MOST + 6) * CHUNK);
+	aur_dataset_close(&dataset);
+	write_shards(state, 3, 0);
+	snprintf(list, sizeof list, "%s", in_folder(state, "c-*-of-00003.h5"));
+	assert_ok(aur_dataset_open(list, "", 0, &dataset));
+	assert_int_equal(aur_memory_of_chunks(dataset), 0);
+	aur_dataset_close(&dataset);
 }
 
 /* What is wrong with one shard of many is found before the training starts, and the shard named. */
@@ -266,6 +301,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(few_of_many_files_are_open),
+		IN_FOLDER(what_is_kept_inflated_is_counted),
 		IN_FOLDER(a_bad_shard_is_named_at_once),
 		IN_FOLDER(a_gap_in_a_corpus_is_named),
 		IN_FOLDER(a_corpus_cut_twice_is_named),

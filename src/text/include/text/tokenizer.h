@@ -113,6 +113,13 @@ aur_status aur_vocab_trainer_add(struct aur_vocab_trainer *trainer, struct aur_t
  * not depend on how. AUR_MEMORY. */
 aur_status aur_vocab_trainer_merge(struct aur_vocab_trainer *trainer, const struct aur_vocab_trainer *other);
 
+/* The same between processes of one machine's kind: packs a part of what has been seen from *at on, first 0, and moves
+ * *at; a part of no bytes is the end. It is the trainer's until the next call. AUR_MEMORY. */
+aur_status aur_vocab_trainer_pack(struct aur_vocab_trainer *trainer, int64_t *at, struct aur_text *part);
+
+/* Takes in such a part of a trainer of the same options. AUR_MEMORY, AUR_INTERNAL when it is none. */
+aur_status aur_vocab_trainer_unpack(struct aur_vocab_trainer *trainer, struct aur_text part);
+
 /* The tokenizer of what has been seen. Nothing more may be added. AUR_INPUT for an empty result. */
 aur_status aur_vocab_trainer_finish(struct aur_vocab_trainer *trainer, struct aur_tokenizer **tokenizer);
 

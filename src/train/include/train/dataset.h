@@ -47,6 +47,10 @@ struct aur_dataset_source aur_dataset_source(const struct aur_dataset *dataset, 
 
 int64_t aur_dataset_tokens(const struct aur_dataset *dataset, enum aur_split split);
 
+/* What reading it keeps at most of inflated chunks, in bytes: of the training part alone, or of both parts. 0 where no
+ * file is compressed. */
+int64_t aur_dataset_kept_bytes(const struct aur_dataset *dataset, int both);
+
 /* Whole windows of `positions` tokens that do not overlap, from the start of each file. */
 int64_t aur_dataset_windows(const struct aur_dataset *dataset, enum aur_split split, int64_t positions);
 

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "core/arena.h"
 #include "model/model.h"
+#include "train/dataset.h"
 
 #include <stdint.h>
 
@@ -12,12 +13,10 @@
  */
 struct aur_memory {
 	int64_t batches; /* that the prefetch thread keeps ready */
+	int64_t chunks;  /* of compressed tokens that the prefetch thread and the evaluation keep inflated */
 	int64_t saving;  /* one tensor of m or v, collected on rank 0 for a checkpoint, and what HDF5 holds of the file */
 	int64_t staging; /* buckets of the fast reduction, ours and the MPI library's, or of what is staged from a GPU */
 };
-
-void aur_memory_besides(const struct aur_config *config, const struct aur_model *model,
-	const struct aur_backend *backend, int ranks, struct aur_memory *memory);
 
 int64_t aur_memory_sum(const struct aur_memory *memory);
 
@@ -28,7 +27,13 @@ struct aur_memory_rank {
 	struct aur_backend *backend;
 	int ranks;             /* of the training */
 	int64_t program_bytes; /* of a process with its libraries */
+	int64_t chunk_bytes;   /* aur_memory_of_chunks of the data */
 };
+
+/* What a training keeps of compressed tokens: the prefetch thread and the evaluation each open the dataset. */
+int64_t aur_memory_of_chunks(const struct aur_dataset *dataset);
+
+void aur_memory_besides(const struct aur_memory_rank *rank, struct aur_memory *memory);
 
 /* What it takes with one micro-batch or another. */
 struct aur_memory_need {
