@@ -42,7 +42,7 @@ static aur_status take_units(void *context, int member)
 static aur_status exchange(struct aur_pass *pass, int done, int *all_done, int *stopped)
 {
 	struct aur_comm *world = pass->world;
-	double sums[2] = {pass->units ? (double)aur_units_taken(pass->units) : 0, done};
+	double sums[2] = {(double)aur_units_taken(pass->units), done};
 	struct aur_agreement agreement = {.stop = aur_signals_pending(NULL) || pass->stop};
 	AUR_TRY(world->ops->all_reduce(world, sums, 2, AUR_COMM_SUM));
 	AUR_TRY(world->ops->agree(world, &agreement));
@@ -57,10 +57,9 @@ static aur_status exchange(struct aur_pass *pass, int done, int *all_done, int *
 static aur_status watch(struct aur_pass *pass)
 {
 	enum { FIRST_MS = 20, MOST_MS = 500 };
-	int done = pass->units == NULL, all_done = 0, stopped = 0;
+	int done = 0, all_done = 0, stopped = 0;
 	for (int wait_ms = FIRST_MS; !all_done; wait_ms = 2 * wait_ms < MOST_MS ? 2 * wait_ms : MOST_MS) {
-		if (pass->units)
-			AUR_TRY(aur_crew_wait(pass->crew, wait_ms * 1e-3, &done));
+		AUR_TRY(aur_crew_wait(pass->crew, wait_ms * 1e-3, &done));
 		AUR_TRY(exchange(pass, done, &all_done, &stopped));
 	}
 	aur_status status = AUR_OK;
@@ -74,7 +73,7 @@ static aur_status watch(struct aur_pass *pass)
 /* Where ranks cannot exchange any more the threads may still be at work with what is freed next. */
 static void wait_for_threads(struct aur_pass *pass)
 {
-	int done = pass->units == NULL;
+	int done = 0;
 	pass->stop = 1;
 	while (!done && aur_crew_wait(pass->crew, 1, &done) == AUR_OK)
 		;
@@ -91,8 +90,7 @@ aur_status aur_pass_run(struct aur_pass *pass)
 	aur_status status = aur_comm_agree(pass->world, ready);
 	if (status == AUR_OK) {
 		aur_progress_begin(pass->line);
-		if (pass->units)
-			aur_crew_begin(pass->crew, take_units, pass);
+		aur_crew_begin(pass->crew, take_units, pass);
 		status = watch(pass);
 		if (status != AUR_OK)
 			wait_for_threads(pass);

@@ -15,7 +15,7 @@
 struct aur_pass {
 	struct aur_comm *world; /* borrowed, like all here */
 	struct aur_crew *crew;
-	struct aur_units *units; /* NULL: this rank has nothing to do */
+	struct aur_units *units; /* of this rank; may be none */
 	struct aur_progress_line *line;
 	const char *title; /* "encoding" */
 	int64_t all_bytes; /* of files, over all ranks */

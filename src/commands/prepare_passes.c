@@ -221,7 +221,8 @@ static aur_status pass_part(struct training *training, int rank, int64_t *at, st
 	return aur_comm_agree(world, status);
 }
 
-/* Rank 0 takes in what the others have seen, a part at a time: each holds the distinct pieces of its own share. */
+/* Rank 0 takes in what the others have seen, a part at a time: each holds the distinct pieces of its own share, and no
+ * longer when rank 0 makes the vocabulary. */
 static aur_status merge_ranks(struct training *training)
 {
 	struct aur_comm *world = training->prepare->world;
@@ -231,6 +232,8 @@ static aur_status merge_ranks(struct training *training)
 		int64_t at = 0;
 		for (int any = 1; any && status == AUR_OK;)
 			status = pass_part(training, rank, &at, &room, &any);
+		if (world->rank == rank)
+			aur_vocab_trainer_destroy(&training->trainers[0]);
 	}
 	free(room.bytes);
 	return status;

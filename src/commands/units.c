@@ -139,6 +139,16 @@ int64_t aur_units_taken(const struct aur_units *units)
 
 /* ---- places to cut ---- */
 
+static void begin_unit(struct aur_unit *unit)
+{
+	if (unit->room > ROOM_KEPT) {
+		free(unit->buffer);
+		unit->buffer = NULL;
+		unit->room = 0;
+	}
+	unit->held = 0;
+}
+
 static aur_status reserve(struct aur_unit *unit, size_t bytes)
 {
 	if (bytes <= unit->room)
@@ -233,7 +243,7 @@ static aur_status read_plain(const struct aur_units_request *request, struct aur
 	const int64_t begin = unit->part * AUR_UNIT_BYTES, end = begin + AUR_UNIT_BYTES;
 	const int64_t base = begin > 0 ? begin - AUR_PLACE_EDGE : 0;
 	size_t first = 0, stop = 0;
-	unit->held = 0;
+	begin_unit(unit);
 	AUR_TRY(hold(&request->sources->all[unit->source], base, end + SLACK, unit));
 	if (begin > 0)
 		AUR_TRY(place_from(request, unit, base, begin, &first));
@@ -318,12 +328,7 @@ static aur_status read_in_turn(struct aur_units *units, struct aur_unit *unit)
 	struct cursor *cursor = &units->cursor;
 	int at_end = 0, found = 0;
 	size_t place = 0;
-	if (unit->room > ROOM_KEPT) {
-		free(unit->buffer);
-		unit->buffer = NULL;
-		unit->room = 0;
-	}
-	unit->held = 0;
+	begin_unit(unit);
 	for (size_t bytes = AUR_UNIT_BYTES + SLACK; !found; bytes = 2 * unit->held) {
 		AUR_TRY(fill(cursor, unit, bytes, &at_end));
 		AUR_TRY(find_place_in_turn(units, unit, at_end, &place));

@@ -169,6 +169,17 @@ static aur_status seek(
 	return AUR_OK;
 }
 
+/* The first place from `from` on that no character lies across. A run of bytes that none is long enough for is no
+ * character. */
+static size_t between_characters(struct aur_text text, size_t from)
+{
+	enum { MOST_BEHIND = 3 };
+	for (size_t at = from; at < text.size && at <= from + MOST_BEHIND; at++)
+		if (((unsigned char)text.bytes[at] & 0xc0) != 0x80)
+			return at;
+	return from;
+}
+
 aur_status aur_cutter_place(struct aur_cutter *cutter, struct aur_text text, size_t from, int at_end, size_t *place)
 {
 	*place = 0;
@@ -177,7 +188,7 @@ aur_status aur_cutter_place(struct aur_cutter *cutter, struct aur_text text, siz
 	if (from >= text.size)
 		return AUR_OK;
 	if (aur_utf8_check(text.bytes, text.size) >= 0) {
-		*place = from;
+		*place = between_characters(text, from);
 		return AUR_OK;
 	}
 	for (int enough = 1; enough && from < text.size; from *= 2)

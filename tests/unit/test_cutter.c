@@ -176,6 +176,27 @@ static void long_stretches_are_passed(void **state)
 	}
 }
 
+/* A text that is not UTF-8 is cut where none of its characters is: what is wrong is then the byte that is. */
+static void what_is_wrong_is_not_made_by_a_cut(void **state)
+{
+	(void)state;
+	static const char text[] = "\xd0\xaf \xe4\xb8\xad\xf0\x9f\x98\x80 so\xff and on\x80\x80\x80\x80\x80.";
+	const struct aur_vocab vocab = vocab_of(patterns[0]);
+	struct aur_cutter *cutter;
+	const int64_t wrong = aur_utf8_check(text, sizeof text - 1);
+	assert_int_equal(wrong, 13);
+	assert_int_equal(aur_cutter_create(&vocab, &cutter), AUR_OK);
+	for (size_t from = 1; from < sizeof text - 1; from++)
+		for (int at_end = 0; at_end < 2; at_end++) {
+			size_t place = 0;
+			assert_int_equal(
+				aur_cutter_place(cutter, (struct aur_text){text, sizeof text - 1}, from, at_end, &place), AUR_OK);
+			assert_in_range(place, from, from + 3);
+			assert_int_equal(aur_utf8_check(text, place), place > (size_t)wrong ? wrong : -1);
+		}
+	aur_cutter_destroy(&cutter);
+}
+
 /* Where nothing is known to be safe texts are not cut. */
 static void what_may_look_anywhere_is_not_cut(void **state)
 {
@@ -202,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cuts_do_not_show),
 		cmocka_unit_test(long_stretches_are_passed),
+		cmocka_unit_test(what_is_wrong_is_not_made_by_a_cut),
 		cmocka_unit_test(what_may_look_anywhere_is_not_cut),
 	};
 	return cmocka_run_group_tests_name("cutter", tests, NULL, NULL);

@@ -24,7 +24,8 @@ void aur_cutter_destroy(struct aur_cutter **cutter);
 /* The first place from `from` (at least 1) on in a text that begins where one was cut, or at its own beginning; where a
  * thousand ends of pieces are none, one from twice as far on. *place is 0 where there is none or more of the text has
  * to be seen. at_end: the text has no more than this. Which place it is does not depend on how much is seen. A text
- * that is not UTF-8 is cut anywhere: nobody encodes it. AUR_INPUT when the text cannot be split, AUR_MEMORY. */
+ * that is not UTF-8 is cut between any two characters: nobody encodes it, but where it is wrong is told. AUR_INPUT when
+ * the text cannot be split, AUR_MEMORY. */
 aur_status aur_cutter_place(struct aur_cutter *cutter, struct aur_text text, size_t from, int at_end, size_t *place);
 
 #endif
