@@ -333,8 +333,10 @@ lines_of() {
 same_lines() {
 	local run=$1 other=$2
 	shift 2
-	lines_of "$run" "$@" | grep -q 'no line' && fail "$run lacks a step of: $*"
-	[ "$(lines_of "$run" "$@")" = "$(lines_of "$other" "$@")" ] || fail "steps of $run and $other differ: $*"
+	local seen
+	seen=$(lines_of "$run" "$@")
+	[[ $seen != *'no line'* ]] || fail "$run lacks a step of: $*"
+	[ "$seen" = "$(lines_of "$other" "$@")" ] || fail "steps of $run and $other differ: $*"
 }
 
 steps_logged() {

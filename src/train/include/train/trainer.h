@@ -116,8 +116,9 @@ aur_status aur_trainer_plan(const struct aur_config *config, const struct aur_mo
 aur_status aur_trainer_set_weights(struct aur_trainer *trainer, float *weights);
 
 /* One step. Collective; leaves on all ranks together. On a device the step is only asked for and its result comes with
- * the next call, unless it is wanted at once or the step is the last; so a call brings no result, one or two. What is
- * found wrong on this rank while a result is taken is in trainer->pending. */
+ * the next call, unless it is wanted at once or a rank was told to stop; so a call brings no result, one or two. Where
+ * results->stop is 1 or the run has diverged none is on its way. What is found wrong on this rank while a result is
+ * taken is in trainer->pending. */
 aur_status aur_trainer_step(struct aur_trainer *trainer, struct aur_loader *loader,
 	const struct aur_step_request *request, struct aur_step_results *results);
 
