@@ -422,23 +422,23 @@ begin() {
 # A run that ends in the middle of steps nobody looks at, killed or told to stop, goes on with the bits of one that does not.
 steps_ahead_end_at_any_time() {
 	only_emulated
-	local ranks got same=(--train.steps=120 --train.log_interval=1000 --train.eval_interval=0 --train.checkpoint_interval=10)
+	local ranks got same=(--train.steps=48 --train.log_interval=1000 --train.eval_interval=0 --train.checkpoint_interval=10)
 	device 1 whole "${same[@]}"
 	for ranks in 1 2; do
 		begin $ranks killed$ranks "${same[@]}"
 		pkill -KILL -P $begun 2>/dev/null
 		wait $begun 2>/dev/null && fail "the run was not killed"
-		[ ! -e killed$ranks/checkpoints/step-00000120.h5 ] || fail "the run was over"
+		[ ! -e killed$ranks/checkpoints/step-0000048.h5 ] || fail "the run was over"
 		devices $ranks killed$ranks "${same[@]}"
-		same_end whole killed$ranks 120
+		same_end whole killed$ranks 48
 		begin $ranks told$ranks "${same[@]}"
 		kill -USR1 $begun
 		got=0
 		wait $begun || got=$?
 		grep -q 'stopped at step .* (SIGUSR1) after a checkpoint' told$ranks.log || fail "told$ranks ended with $got"
-		[ ! -e told$ranks/checkpoints/step-00000120.h5 ] || fail "the run was over"
+		[ ! -e told$ranks/checkpoints/step-0000048.h5 ] || fail "the run was over"
 		devices $ranks told$ranks "${same[@]}"
-		same_end whole told$ranks 120
+		same_end whole told$ranks 48
 	done
 }
 
@@ -477,13 +477,13 @@ waits() {
 	echo "$(grep -c 'emulator: the host waits in' "$name.log") $(grep -c 'the host waits in .*, 0 behind it' "$name.log")"
 }
 
-# waits_a_step RANKS OPTION...: the same of one step of one rank, from runs of 8 and 12 steps, which begin and end alike.
+# waits_a_step RANKS OPTION...: the same of one step of one rank, from runs of 4 and 8 steps, which begin and end alike.
 waits_a_step() {
-	local ranks=$1 all_8 idle_8 all_12 idle_12
+	local ranks=$1 all_4 idle_4 all_8 idle_8
 	shift
+	read -r all_4 idle_4 < <(waits "$ranks" 4 "$@")
 	read -r all_8 idle_8 < <(waits "$ranks" 8 "$@")
-	read -r all_12 idle_12 < <(waits "$ranks" 12 "$@")
-	awk "BEGIN { print ($all_12 - $all_8) / 4 / $ranks, ($idle_12 - $idle_8) / 4 / $ranks }"
+	awk "BEGIN { print ($all_8 - $all_4) / 4 / $ranks, ($idle_8 - $idle_4) / 4 / $ranks }"
 }
 
 # waits_are "ALL IDLE" RANKS OPTION...
