@@ -300,7 +300,7 @@ an_error_in_mid_run_keeps_the_checkpoint() {
 	local train=("$aurelius" train --config config.yaml --system.backend=cuda)
 	for ranks in 1 2; do
 		device 1 run$ranks --stop-at 100
-		leaves 4 "$text" env AURELIUS_EMULATOR_FAIL=kernel:900 AURELIUS_EMULATOR_DEVICES=$ranks \
+		refuses 4 "$text" env AURELIUS_EMULATOR_FAIL=kernel:900 AURELIUS_EMULATOR_DEVICES=$ranks \
 			mpirun -np $ranks --bind-to none "${train[@]}" --run run$ranks
 		leaves 4 "$text" env AURELIUS_EMULATOR_FAIL=kernel:901 AURELIUS_EMULATOR_DEVICES=$ranks \
 			mpirun -np $ranks --bind-to none "${train[@]}" --run run$ranks --train.log_interval=50
@@ -428,7 +428,7 @@ steps_ahead_end_at_any_time() {
 		begin $ranks killed$ranks "${same[@]}"
 		pkill -KILL -P $begun 2>/dev/null
 		wait $begun 2>/dev/null && fail "the run was not killed"
-		[ ! -e killed$ranks/checkpoints/step-0000048.h5 ] || fail "the run was over"
+		[ ! -e killed$ranks/checkpoints/step-00000048.h5 ] || fail "the run was over"
 		devices $ranks killed$ranks "${same[@]}"
 		same_end whole killed$ranks 48
 		begin $ranks told$ranks "${same[@]}"
@@ -436,7 +436,7 @@ steps_ahead_end_at_any_time() {
 		got=0
 		wait $begun || got=$?
 		grep -q 'stopped at step .* (SIGUSR1) after a checkpoint' told$ranks.log || fail "told$ranks ended with $got"
-		[ ! -e told$ranks/checkpoints/step-0000048.h5 ] || fail "the run was over"
+		[ ! -e told$ranks/checkpoints/step-00000048.h5 ] || fail "the run was over"
 		devices $ranks told$ranks "${same[@]}"
 		same_end whole told$ranks 48
 	done

@@ -170,6 +170,7 @@ good "$aurelius" inspect model.h5
 # ---- several ranks for the work of one ----
 if command -v mpirun >/dev/null; then
 	export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+	limit_s=30
 	run mpirun --oversubscribe -np 2 "$aurelius" eval run
 	same "$code" 2 "the exit code of eval on two ranks"
 	holds "$err" "eval runs on one rank: start it without mpirun" "eval on two ranks"
