@@ -69,7 +69,14 @@ static int64_t panel_width(const struct block *block, int64_t j)
 static void pack_b(const struct block *block, float *to)
 {
 	const int64_t steps = aur_pack_steps(block->depth, block->pairs);
-	for (int64_t j = 0; j < block->columns; j += AUR_PANEL_COLUMNS) {
+	const int64_t whole = block->columns / AUR_PANEL_COLUMNS * AUR_PANEL_COLUMNS;
+	const struct aur_pack_source all = source_of(block, 0, block->column, whole);
+	int64_t j = 0;
+	if (!all.along) {
+		aur_pack_panels_by_steps(&all, to);
+		j = whole;
+	}
+	for (to += steps * j; j < block->columns; j += AUR_PANEL_COLUMNS) {
 		const int64_t width = panel_width(block, j), left = block->columns - j;
 		const struct aur_pack_source source = source_of(block, 0, block->column + j, left < width ? left : width);
 		aur_pack_by_steps(&source, width, to);

@@ -10,6 +10,18 @@ static inline __attribute__((always_inline)) aur_vec add_product(int pairs, aur_
 	return aur_vec_multiply_add(a, b, sum);
 }
 
+/* B comes from the second-level cache. Where a step takes two lines of it (AVX-512), they are asked for four steps
+ * ahead: 138 GFLOP/s instead of 133 on a Xeon's core. Where a step is one line of fewer multiplications, asking costs
+ * more. */
+static inline __attribute__((always_inline)) void fetch_step(const int width, const float *b)
+{
+	enum { AHEAD = 4, LINE = 64 / sizeof(float) };
+	if (width * AUR_LANES < 2 * LINE)
+		return;
+	__builtin_prefetch(b + AHEAD * width * AUR_LANES);
+	__builtin_prefetch(b + AHEAD * width * AUR_LANES + LINE);
+}
+
 /* Inlined with constants for everything but the tile. */
 static inline __attribute__((always_inline)) void multiply_tile(
 	const int pairs, const int by_steps, const int rows, const int width, const struct aur_tile *tile)
@@ -34,6 +46,7 @@ static inline __attribute__((always_inline)) void multiply_tile(
 	}
 	for (int64_t l = tile->steps; l > 0; l--) {
 		aur_vec row[2];
+		fetch_step(width, b);
 		AUR_UNROLL
 		for (int j = 0; j < width; j++)
 			row[j] = *(const aur_vec *)(const void *)(b + j * AUR_LANES);

@@ -64,6 +64,21 @@ static void copy_rows(const struct aur_pack_source *s, int64_t width, float *to)
 			*(aur_vec *)(void *)(to + i) = *(const aur_vec_loose *)(const void *)(row + i);
 }
 
+/* Numbers l (and l + 1, of a pair) of the lines [line, line + n). */
+static inline void pack_row(const struct aur_pack_source *s, int64_t l, int64_t line, int64_t n, float *to)
+{
+	const int64_t at = l * s->pitch + line;
+	if (s->type == AUR_F32) {
+		copy_row((const float *)s->data + at, n, to);
+	} else {
+		const uint16_t *row = (const uint16_t *)s->data + at;
+		if (s->pairs)
+			pair_rows(row, l + 1 < s->depth ? row + s->pitch : NULL, n, to);
+		else
+			widen_row(row, n, to);
+	}
+}
+
 static void rows_by_steps(const struct aur_pack_source *s, int64_t width, float *to)
 {
 	const int64_t stride = s->pairs ? 2 : 1;
@@ -72,17 +87,17 @@ static void rows_by_steps(const struct aur_pack_source *s, int64_t width, float 
 		return;
 	}
 	for (int64_t l = 0; l < s->depth; l += stride, to += width) {
-		if (s->type == AUR_F32) {
-			copy_row((const float *)s->data + l * s->pitch, s->lines, to);
-		} else {
-			const uint16_t *row = (const uint16_t *)s->data + l * s->pitch;
-			if (s->pairs)
-				pair_rows(row, l + 1 < s->depth ? row + s->pitch : NULL, s->lines, to);
-			else
-				widen_row(row, s->lines, to);
-		}
+		pack_row(s, l, 0, s->lines, to);
 		memset(to + s->lines, 0, (size_t)(width - s->lines) * sizeof *to);
 	}
+}
+
+void aur_pack_panels_by_steps(const struct aur_pack_source *s, float *to)
+{
+	const int64_t stride = s->pairs ? 2 : 1, steps = aur_pack_steps(s->depth, s->pairs);
+	for (int64_t l = 0; l < s->depth; l += stride, to += AUR_PANEL_COLUMNS)
+		for (int64_t j = 0; j < s->lines; j += AUR_PANEL_COLUMNS)
+			pack_row(s, l, j, AUR_PANEL_COLUMNS, to + j * steps);
 }
 
 /* ---- lines that lie along: transposed in squares of four ---- */

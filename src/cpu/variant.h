@@ -71,6 +71,7 @@
 #define aur_multiply_few_rows AUR_CPU_NAME(aur_multiply_few_rows)
 #define aur_gemm_kernel_of AUR_CPU_NAME(aur_gemm_kernel_of)
 #define aur_pack_by_steps AUR_CPU_NAME(aur_pack_by_steps)
+#define aur_pack_panels_by_steps AUR_CPU_NAME(aur_pack_panels_by_steps)
 #define aur_pack_by_lines AUR_CPU_NAME(aur_pack_by_lines)
 #define aur_pack_prefetch AUR_CPU_NAME(aur_pack_prefetch)
 #define aur_cross_entropy_row AUR_CPU_NAME(aur_cross_entropy_row)
