@@ -166,11 +166,11 @@ sanitizers() {
 
 # The whole program on the CPU and on the GPU.
 run_case() {
-	if [ "$1" = one_rank_and_two_give_equal_bits ] && ! command -v mpirun >/dev/null; then
+	if [[ $1 =~ ^(one_rank_and_two|steps_ahead) ]] && ! command -v mpirun >/dev/null; then
 		note "agreement: $1: SKIP, no mpirun"
 		return 0
 	fi
-	AURELIUS=$aurelius AGREEMENT_ON=gpu timed 60 "agreement-$1.txt" bash "$here/tests/agreement/agreement.sh" "$1" && return 0
+	AURELIUS=$aurelius AGREEMENT_ON=gpu timed 80 "agreement-$1.txt" bash "$here/tests/agreement/agreement.sh" "$1" && return 0
 	note "agreement: $1 failed"
 	return 1
 }
@@ -180,7 +180,7 @@ agreement() {
 	[ -f "$here/tests/agreement/agreement.sh" ] || { note "agreement: SKIP, not in this tree"; return 0; }
 	in_parallel run_case fp32_curves_agree bf16_curves_agree bigram_curves_agree a_rerun_gives_equal_bits \
 		a_checkpoint_crosses_over eval_and_generate_agree recorded_micro_batches_give_equal_bits \
-		one_rank_and_two_give_equal_bits || bad=$?
+		one_rank_and_two_give_equal_bits steps_ahead_give_equal_bits || bad=$?
 	cat "$out"/agreement-*.txt >"$out/agreement.txt" && rm -f "$out"/agreement-*.txt
 	((bad)) || note "agreement: the CPU and the GPU agree"
 	((!bad))
