@@ -138,10 +138,7 @@ static inline void aur_load_matrices_transposed(uint32_t r[4], const __nv_bfloat
 
 template <int BYTES> static inline void aur_copy_async(void *shared, const void *global, int valid)
 {
-	if (valid)
-		memcpy(shared, global, BYTES);
-	else
-		memset(shared, 0, BYTES);
+	aur_emulator_copy(shared, valid ? global : nullptr, BYTES);
 }
 
 static inline void aur_copy_async_commit(void)
@@ -150,6 +147,7 @@ static inline void aur_copy_async_commit(void)
 
 static inline void aur_copy_async_wait(void)
 {
+	aur_emulator_copy_wait();
 }
 
 #else

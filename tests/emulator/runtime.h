@@ -59,6 +59,11 @@ int aur_emulator_lane(void);
 /* The lanes of the calling thread's warp that have not returned. */
 unsigned aur_emulator_live_lanes(void);
 
+/* A copy from global to shared memory that goes on beside the thread, from = NULL: zeros. After the wait all that this
+ * thread asked for are there. */
+void aur_emulator_copy(void *to, const void *from, size_t bytes);
+void aur_emulator_copy_wait(void);
+
 /* The block's memory of one declaration, told by `key`; filled with NaN when the block begins. */
 void *aur_emulator_shared(const void *key, size_t bytes, const char *name);
 /* The block's dynamic shared memory. */

@@ -1,5 +1,7 @@
 #include "device_test.h"
 
+#include "mma.cuh"
+
 #include <math.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -129,6 +131,40 @@ static void what_was_never_written_is_nan(void **state)
 	assert_true(device_read(shared, 0) == 0.0f);
 	assert_true(isnan(device_read(shared, 1)));
 	assert_true(isnan(device_read(device, 0)));
+}
+
+/* The source is written over before the wait, or the copy is read before it. Everyone reads its own. */
+AUR_KERNEL(32) copy_beside(float *from, float *to, int too_early, int overwritten)
+{
+	AUR_SHARED(float, tile, 32);
+	aur_copy_async<4>(tile + threadIdx.x, from + threadIdx.x, threadIdx.x != 3);
+	if (overwritten)
+		from[threadIdx.x] = 7.0f;
+	if (!too_early)
+		aur_copy_async_wait();
+	to[threadIdx.x] = tile[threadIdx.x];
+	aur_copy_async_wait();
+}
+
+static const float *copied_beside(int too_early, int overwritten)
+{
+	float *from = device_floats(32), *to = device_floats(32);
+	assert_int_equal(AUR_LAUNCH("beside", copy_beside, 1, 32, 0, 0, from, to, too_early, overwritten), 0);
+	return to;
+}
+
+static void a_copy_that_was_not_waited_for_is_nan(void **state)
+{
+	(void)state;
+	const float *in_time = copied_beside(0, 0), *too_early = copied_beside(1, 0);
+	assert_true(device_read(in_time, 5) == 5.0f && device_read(in_time, 3) == 0.0f);
+	assert_true(isnan(device_read(too_early, 5)) && isnan(device_read(too_early, 3)));
+}
+
+static void a_source_that_is_written_before_the_wait_shows(void **state)
+{
+	(void)state;
+	assert_true(device_read(copied_beside(0, 1), 5) == 7.0f);
 }
 
 AUR_KERNEL(32) write_behind_shared(int at)
@@ -263,6 +299,8 @@ int main(void)
 		cmocka_unit_test_teardown(a_shuffle_from_a_lane_that_returned_is_found, device_forget),
 		cmocka_unit_test_teardown(a_mask_without_the_own_lane_is_found, device_forget),
 		cmocka_unit_test_teardown(what_was_never_written_is_nan, device_forget),
+		cmocka_unit_test_teardown(a_copy_that_was_not_waited_for_is_nan, device_forget),
+		cmocka_unit_test_teardown(a_source_that_is_written_before_the_wait_shows, device_forget),
 		cmocka_unit_test_teardown(a_write_behind_a_shared_array_is_found, device_forget),
 		cmocka_unit_test_teardown(a_write_behind_dynamic_shared_memory_is_found, device_forget),
 		cmocka_unit_test_teardown(a_write_behind_an_allocation_is_found, device_forget),

@@ -32,6 +32,11 @@ uint32_t grid_random(void);
 
 /* threads.cpp: one block. */
 cudaError_t block_run(const struct aur_emulator_launch *launch, enum schedule schedule);
+/* The number in its block of the thread that runs. */
+size_t grid_thread(void);
+
+/* copies.cpp: a block of so many threads begins, which have asked for no copies. */
+void copies_begin(size_t threads);
 
 /* shared.cpp */
 enum {

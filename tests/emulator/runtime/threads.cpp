@@ -108,6 +108,11 @@ int aur_emulator_lane(void)
 	return block.current->lane;
 }
 
+size_t grid_thread(void)
+{
+	return static_cast<size_t>(block.current - block.threads.data());
+}
+
 unsigned aur_emulator_live_lanes(void)
 {
 	return ~block.warps[static_cast<size_t>(block.current->warp)].returned;
@@ -379,6 +384,7 @@ cudaError_t block_run(const struct aur_emulator_launch *launch, enum schedule sc
 	if (!make_fibers(static_cast<size_t>(launch->block.x) * launch->block.y * launch->block.z))
 		return cudaErrorLaunchFailure;
 	prepare_threads();
+	copies_begin(block.threads.size());
 	shared_begin(launch->shared_bytes);
 	pass_turn(block.main);
 	if (block.error == cudaSuccess && block.live > 0) {
