@@ -7,7 +7,7 @@
 #   --ubsan      built with UndefinedBehaviorSanitizer, in build-ubsan/
 #   --sanitizers built with both, in build-sanitizers/
 #   --valgrind   the unit tests but two under valgrind's memcheck, in build-valgrind/; with few rounds
-#                where inputs are random
+#                where a test has many
 #   --coverage   built for gcov, in build-coverage/; ends with the share of lines that ran, by folder, and fails under 85%
 #
 # Tests run beside each other, one more of them than there are cores; -j 1 runs one at a time. A test that lacks what it

@@ -1,3 +1,4 @@
+#include "rounds.h"
 #include "stream_helpers.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@ static void every_source_has_its_share_of_any_beginning(void **state)
 {
 	(void)state;
 	uint64_t random = 3;
-	for (int trial = 0; trial < 40; trial++) {
+	for (int trial = 0; trial < rounds_of(40); trial++) {
 		const int64_t count = 1 + draw(&random, 9);
 		int64_t weights[9], seen[9] = {0}, sum = 0, depth = 0;
 		for (int64_t i = 0; i < count; i++)
@@ -153,7 +154,7 @@ static void every_window_is_seen_once_an_epoch(void **state)
 {
 	uint64_t random = 11;
 	static struct epoch epochs[4];
-	for (int trial = 0; trial < 12; trial++) {
+	for (int trial = 0; trial < rounds_of(12); trial++) {
 		struct corpus corpus;
 		struct aur_dataset *dataset;
 		struct aur_sample_order order;

@@ -13,6 +13,9 @@ struct fiber *fiber_create(void (*entry)(void));
 /* Leaves `from` and goes on in `to`; returns when something switches back to `from`. */
 void fiber_switch(struct fiber *from, struct fiber *to);
 
+/* Asks the processor for what a switch to the fiber will read first. */
+void fiber_fetch(const struct fiber *fiber);
+
 /* Lets a fiber begin in its entry again, whatever it was in the middle of. It must not be the running one. */
 void fiber_reset(struct fiber *fiber);
 
