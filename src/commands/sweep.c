@@ -21,6 +21,8 @@
 struct sweep {
 	const struct aur_command_context *context;
 	const char *config_path, *folder, *data;
+	struct aur_config_grid in_file;
+	const char **overrides; /* owned list of borrowed overrides: the file's grid, then the command line's */
 	struct aur_grid grid;
 	struct aur_point_result *results; /* owned [points] */
 };
@@ -245,6 +247,19 @@ static aur_status run(struct sweep *sweep)
 	return status;
 }
 
+/* The file's grid comes first: what the command line says of the same key holds. */
+static aur_status make_grid(struct sweep *sweep, const struct aur_options *options)
+{
+	AUR_TRY(aur_config_read_grid(sweep->config_path, &sweep->in_file));
+	const int in_file = sweep->in_file.n, n = in_file + options->n_overrides;
+	sweep->overrides = calloc((size_t)n + 1, sizeof *sweep->overrides);
+	if (!sweep->overrides)
+		return aur_fail(AUR_MEMORY, "sweep: no memory for its grid");
+	for (int i = 0; i < n; i++)
+		sweep->overrides[i] = i < in_file ? sweep->in_file.overrides[i] : options->overrides[i - in_file];
+	return aur_grid_make(sweep->overrides, n, &sweep->grid);
+}
+
 aur_status aur_command_sweep(const struct aur_command_context *context, int argc, char **argv)
 {
 	struct sweep sweep = {.context = context};
@@ -254,10 +269,10 @@ aur_status aur_command_sweep(const struct aur_command_context *context, int argc
 		{"data", AUR_OPTION_TEXT, &sweep.data, "FILES", "dataset files and globs; short for data.train", 0},
 	};
 	struct aur_options options = {
-		.usage = "sweep --config FILE --run DIR --section.key=value,value [--section.key=value ...]",
-		.about =
-			"Trains every combination of the values of keys that are given several, separated by commas, one after\n"
-			"another, each on all ranks. Writes sweep.csv, sweep.json and sweep.svg, the best last.",
+		.usage = "sweep --config FILE --run DIR [--section.key=value,value ...]",
+		.about = "Trains every combination of the values of keys that are given several, separated by commas, or as\n"
+				 "lists in the configuration's section sweep, one after another, each on all ranks. Writes sweep.csv,\n"
+				 "sweep.json and sweep.svg, the best last.",
 		.options = table,
 		.n_options = sizeof table / sizeof *table,
 		.argument = "nothing",
@@ -269,13 +284,15 @@ aur_status aur_command_sweep(const struct aur_command_context *context, int argc
 	if (status == AUR_OK && !options.help && sweep.folder[0] == '\0')
 		status = aur_fail(AUR_USAGE, "--run: the name is empty");
 	if (status == AUR_OK && !options.help)
-		status = aur_grid_make(options.overrides, options.n_overrides, &sweep.grid);
+		status = make_grid(&sweep, &options);
 	if (!options.help)
 		status = aur_comm_agree(context->world, status);
 	if (status == AUR_OK && !options.help)
 		status = run(&sweep);
 	free(sweep.results);
 	aur_grid_clear(&sweep.grid);
+	free(sweep.overrides);
+	aur_config_grid_clear(&sweep.in_file);
 	aur_options_clear(&options);
 	return status;
 }
