@@ -10,9 +10,13 @@
 #include "print.h"
 #include "sweep_grid.h"
 #include "sweep_report.h"
+#include "train/dataset.h"
+#include "train/evaluate.h"
+#include "train/order.h"
 #include "train/run_folder.h"
 #include "train/signals.h"
 #include "train/train.h"
+#include "train/trainer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -63,16 +67,45 @@ static aur_status point_config(const struct sweep *sweep, int64_t point, struct 
 	return aur_config_finish(config);
 }
 
-/* All points are checked before the first is trained: a typing error must not show after a night. */
-static aur_status check_points(const struct sweep *sweep)
+static aur_status check_configs(const struct sweep *sweep)
 {
 	for (int64_t i = 0; i < sweep->grid.n_points; i++) {
 		struct aur_config config;
 		char path[AUR_PATH];
 		AUR_TRY(point_folder(sweep, i, path, sizeof path));
 		AUR_TRY(point_config(sweep, i, &config));
+		AUR_TRY(aur_trainer_check_ranks(&config, sweep->context->world->size));
 	}
 	return AUR_OK;
+}
+
+/* A window of either part must fit. */
+static aur_status check_windows(const struct aur_dataset *dataset, const struct aur_config *config)
+{
+	struct aur_sample_order order = {0};
+	AUR_TRY(
+		aur_order_create(dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &order));
+	aur_order_clear(&order);
+	return aur_evaluation_check_val(dataset, config->model.block_size);
+}
+
+/* Keys that are texts are no axes: the data is that of all points. */
+static aur_status check_data(const struct sweep *sweep)
+{
+	struct aur_config config;
+	struct aur_dataset *dataset = NULL;
+	AUR_TRY(point_config(sweep, 0, &config));
+	if (!config.data.train[0])
+		return AUR_OK; /* the training says so best */
+	AUR_TRY(aur_dataset_open(config.data.train, config.data.val, (uint64_t)config.train.seed, &dataset));
+	aur_status status = AUR_OK;
+	for (int64_t i = 0; i < sweep->grid.n_points && status == AUR_OK; i++) {
+		status = point_config(sweep, i, &config);
+		if (status == AUR_OK)
+			status = check_windows(dataset, &config);
+	}
+	aur_dataset_close(&dataset);
+	return status;
 }
 
 static void count_difference(void *context, const char *key, const char *was, const char *is, int may_change)
@@ -225,9 +258,11 @@ static aur_status start(struct sweep *sweep)
 	sweep->results = calloc((size_t)sweep->grid.n_points, sizeof *sweep->results);
 	if (!sweep->results)
 		return aur_fail(AUR_MEMORY, "sweep: no memory for its results");
-	AUR_TRY(check_points(sweep));
+	/* All points are checked before the first is trained: a typing error must not show after a night. */
+	AUR_TRY(check_configs(sweep));
 	if (!is_first(sweep))
 		return AUR_OK;
+	AUR_TRY(check_data(sweep));
 	AUR_TRY(aur_folder_create(sweep->folder));
 	return read_points(sweep);
 }

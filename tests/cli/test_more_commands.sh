@@ -146,7 +146,14 @@ wrong 2 "did you mean train.learning_rate" "$aurelius" sweep --config tiny.yaml 
 # One bad value among good ones is found before anything is trained.
 wrong 2 "n_head" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --model.n_head=2,3
 wrong 2 "the name is empty" "$aurelius" sweep --config tiny.yaml --run "" --data data.h5 --train.seed=1,2
-wrong 3 "missing.h5" "$aurelius" sweep --config tiny.yaml --run y --data missing.h5 --train.seed=1,2
+wrong 3 "missing.h5" "$aurelius" sweep --config tiny.yaml --run x --data missing.h5 --train.seed=1,2
+wrong 3 "validation part" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --model.block_size=8,10000
+wrong 3 "training part" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --model.block_size=8,100000
+if command -v mpirun >/dev/null; then
+	run mpirun -np 2 --oversubscribe "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --train.batch_size=4,5
+	same "$code" 2 "the exit code of a sweep with a batch that two ranks cannot share"
+	holds "$err" "2 ranks do not divide the 1 leaves" "a batch that two ranks cannot share"
+fi
 checks=$((checks + 1))
 [ ! -e x ] || fail "a sweep that was refused left a folder"
 finish
