@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,10 +149,14 @@ static int ends_in(const char *path, const char *suffix)
 
 aur_status aur_gnuplot_check_path(const char *path)
 {
+	struct stat info;
 	if (!ends_in(path, ".svg") && !ends_in(path, ".png"))
 		return aur_fail(AUR_USAGE, "%s: a picture's name must end in .svg or .png", path);
 	if (strpbrk(path, "'\n\r\\"))
 		return aur_fail(AUR_USAGE, "%s: a picture's name may not hold quotes, backslashes or line ends", path);
+	/* It is put in place by renaming, which would replace a device or a pipe. */
+	if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+		return aur_fail(AUR_IO, "%s: cannot be replaced: it is not a regular file", path);
 	return AUR_OK;
 }
 

@@ -8,7 +8,8 @@
 
 /* Drawings by gnuplot as a child process. */
 
-/* AUR_USAGE unless the name ends in .svg or .png and can stand in a script. For checking before any work is done. */
+/* AUR_USAGE unless the name ends in .svg or .png and can stand in a script, AUR_IO where something else than a regular
+ * file has it, which must not be replaced. For checking before any work is done. */
 aur_status aur_gnuplot_check_path(const char *path);
 
 /* Writes `text` as a single quoted string of gnuplot: a quote is doubled, what would end the line becomes '?'. */

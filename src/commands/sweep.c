@@ -10,9 +10,13 @@
 #include "print.h"
 #include "sweep_grid.h"
 #include "sweep_report.h"
+#include "train/dataset.h"
+#include "train/evaluate.h"
+#include "train/order.h"
 #include "train/run_folder.h"
 #include "train/signals.h"
 #include "train/train.h"
+#include "train/trainer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +25,8 @@
 struct sweep {
 	const struct aur_command_context *context;
 	const char *config_path, *folder, *data;
+	struct aur_config_grid in_file;
+	const char **overrides; /* owned list of borrowed overrides: the file's grid, then the command line's */
 	struct aur_grid grid;
 	struct aur_point_result *results; /* owned [points] */
 };
@@ -61,16 +67,45 @@ static aur_status point_config(const struct sweep *sweep, int64_t point, struct 
 	return aur_config_finish(config);
 }
 
-/* All points are checked before the first is trained: a typing error must not show after a night. */
-static aur_status check_points(const struct sweep *sweep)
+static aur_status check_configs(const struct sweep *sweep)
 {
 	for (int64_t i = 0; i < sweep->grid.n_points; i++) {
 		struct aur_config config;
 		char path[AUR_PATH];
 		AUR_TRY(point_folder(sweep, i, path, sizeof path));
 		AUR_TRY(point_config(sweep, i, &config));
+		AUR_TRY(aur_trainer_check_ranks(&config, sweep->context->world->size));
 	}
 	return AUR_OK;
+}
+
+/* A window of either part must fit. */
+static aur_status check_windows(const struct aur_dataset *dataset, const struct aur_config *config)
+{
+	struct aur_sample_order order = {0};
+	AUR_TRY(
+		aur_order_create(dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &order));
+	aur_order_clear(&order);
+	return aur_evaluation_check_val(dataset, config->model.block_size);
+}
+
+/* Keys that are texts are no axes: the data is that of all points. */
+static aur_status check_data(const struct sweep *sweep)
+{
+	struct aur_config config;
+	struct aur_dataset *dataset = NULL;
+	AUR_TRY(point_config(sweep, 0, &config));
+	if (!config.data.train[0])
+		return AUR_OK; /* the training says so best */
+	AUR_TRY(aur_dataset_open(config.data.train, config.data.val, (uint64_t)config.train.seed, &dataset));
+	aur_status status = AUR_OK;
+	for (int64_t i = 0; i < sweep->grid.n_points && status == AUR_OK; i++) {
+		status = point_config(sweep, i, &config);
+		if (status == AUR_OK)
+			status = check_windows(dataset, &config);
+	}
+	aur_dataset_close(&dataset);
+	return status;
 }
 
 static void count_difference(void *context, const char *key, const char *was, const char *is, int may_change)
@@ -223,9 +258,11 @@ static aur_status start(struct sweep *sweep)
 	sweep->results = calloc((size_t)sweep->grid.n_points, sizeof *sweep->results);
 	if (!sweep->results)
 		return aur_fail(AUR_MEMORY, "sweep: no memory for its results");
-	AUR_TRY(check_points(sweep));
+	/* All points are checked before the first is trained: a typing error must not show after a night. */
+	AUR_TRY(check_configs(sweep));
 	if (!is_first(sweep))
 		return AUR_OK;
+	AUR_TRY(check_data(sweep));
 	AUR_TRY(aur_folder_create(sweep->folder));
 	return read_points(sweep);
 }
@@ -245,6 +282,19 @@ static aur_status run(struct sweep *sweep)
 	return status;
 }
 
+/* The file's grid comes first: what the command line says of the same key holds. */
+static aur_status make_grid(struct sweep *sweep, const struct aur_options *options)
+{
+	AUR_TRY(aur_config_read_grid(sweep->config_path, &sweep->in_file));
+	const int in_file = sweep->in_file.n, n = in_file + options->n_overrides;
+	sweep->overrides = calloc((size_t)n + 1, sizeof *sweep->overrides);
+	if (!sweep->overrides)
+		return aur_fail(AUR_MEMORY, "sweep: no memory for its grid");
+	for (int i = 0; i < n; i++)
+		sweep->overrides[i] = i < in_file ? sweep->in_file.overrides[i] : options->overrides[i - in_file];
+	return aur_grid_make(sweep->overrides, n, &sweep->grid);
+}
+
 aur_status aur_command_sweep(const struct aur_command_context *context, int argc, char **argv)
 {
 	struct sweep sweep = {.context = context};
@@ -254,10 +304,10 @@ aur_status aur_command_sweep(const struct aur_command_context *context, int argc
 		{"data", AUR_OPTION_TEXT, &sweep.data, "FILES", "dataset files and globs; short for data.train", 0},
 	};
 	struct aur_options options = {
-		.usage = "sweep --config FILE --run DIR --section.key=value,value [--section.key=value ...]",
-		.about =
-			"Trains every combination of the values of keys that are given several, separated by commas, one after\n"
-			"another, each on all ranks. Writes sweep.csv, sweep.json and sweep.svg, the best last.",
+		.usage = "sweep --config FILE --run DIR [--section.key=value,value ...]",
+		.about = "Trains every combination of the values of keys that are given several, separated by commas, or as\n"
+				 "lists in the configuration's section sweep, one after another, each on all ranks. Writes sweep.csv,\n"
+				 "sweep.json and sweep.svg, the best last.",
 		.options = table,
 		.n_options = sizeof table / sizeof *table,
 		.argument = "nothing",
@@ -269,13 +319,15 @@ aur_status aur_command_sweep(const struct aur_command_context *context, int argc
 	if (status == AUR_OK && !options.help && sweep.folder[0] == '\0')
 		status = aur_fail(AUR_USAGE, "--run: the name is empty");
 	if (status == AUR_OK && !options.help)
-		status = aur_grid_make(options.overrides, options.n_overrides, &sweep.grid);
+		status = make_grid(&sweep, &options);
 	if (!options.help)
 		status = aur_comm_agree(context->world, status);
 	if (status == AUR_OK && !options.help)
 		status = run(&sweep);
 	free(sweep.results);
 	aur_grid_clear(&sweep.grid);
+	free(sweep.overrides);
+	aur_config_grid_clear(&sweep.in_file);
 	aur_options_clear(&options);
 	return status;
 }

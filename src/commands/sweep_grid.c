@@ -98,8 +98,9 @@ aur_status aur_grid_make(const char *const *overrides, int n, struct aur_grid *g
 			grid->fixed[grid->n_fixed++] = override;
 	}
 	if (grid->n_axes == 0)
-		return aur_fail(
-			AUR_USAGE, "sweep: no key has several values; separate them by commas: --train.learning_rate=1e-2,1e-3");
+		return aur_fail(AUR_USAGE,
+			"sweep: no key has several values; separate them by commas (--train.learning_rate=1e-2,1e-3), or list them "
+			"in the configuration's section sweep");
 	return AUR_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,9 +19,11 @@ struct reading {
 	const char *name;
 	yaml_document_t *document;
 	struct aur_config *config;
-	unsigned char *visited; /* [nodes] an alias leads to a node a second time */
-	int sections[AUR_KEY_SECTIONS];
+	struct aur_config_grid *grid; /* NULL: checked and not kept */
+	unsigned char *visited;       /* [nodes] an alias leads to a node a second time */
+	int sections[AUR_KEY_SECTIONS], sweep;
 	int *keys; /* [aur_key_count] line on which it was given, 0: not yet */
+	int *axes; /* [aur_key_count] the same of the grid */
 };
 
 static int line_of(const yaml_node_t *node)
@@ -77,7 +80,7 @@ static int is_null(const yaml_node_t *node)
 	return is_plain(node) && (strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
 }
 
-static aur_status set_scalar(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)
+static aur_status set_scalar(const struct aur_key *key, const yaml_node_t *node, struct aur_config *config)
 {
 	const char *text = (const char *)node->data.scalar.value;
 	if (is_null(node))
@@ -86,7 +89,7 @@ static aur_status set_scalar(struct reading *reading, const struct aur_key *key,
 	if (quoted_is_wrong && !is_plain(node))
 		return aur_fail(AUR_USAGE, "%s.%s: \"%.60s\" is a text; write it without quotes (%s)", key->section, key->name,
 			text, key->values);
-	return aur_key_set(key, reading->config, text, node->data.scalar.length);
+	return aur_key_set(key, config, text, node->data.scalar.length);
 }
 
 /* A file or glob of a list, taken as it stands: what would mean more within a text gets a backslash. */
@@ -157,7 +160,7 @@ static aur_status set_list(struct reading *reading, const struct aur_key *key, c
 static aur_status set_value(struct reading *reading, const struct aur_key *key, const yaml_node_t *node)
 {
 	if (node->type == YAML_SCALAR_NODE)
-		return at_line(reading, node, set_scalar(reading, key, node));
+		return at_line(reading, node, set_scalar(key, node, reading->config));
 	if (node->type == YAML_SEQUENCE_NODE && key->list)
 		return set_list(reading, key, node);
 	return at_line(reading, node,
@@ -182,6 +185,90 @@ static aur_status read_key(struct reading *reading, const char *section, const y
 	return set_value(reading, key, value);
 }
 
+/* ---- the grid of a sweep ---- */
+
+/* Takes over the override, which is freed where there is no room for it. */
+static aur_status keep_override(struct reading *reading, char *override)
+{
+	struct aur_config_grid *grid = reading->grid;
+	char **longer = realloc(grid->overrides, (size_t)(grid->n + 1) * sizeof *longer);
+	if (!longer) {
+		free(override);
+		return aur_fail(AUR_MEMORY, "%s: out of memory", reading->name);
+	}
+	grid->overrides = longer;
+	grid->overrides[grid->n++] = override;
+	return AUR_OK;
+}
+
+/* Each value is one that the key may have; so none holds a comma. */
+static aur_status write_values(
+	struct reading *reading, const struct aur_key *key, const yaml_node_t *list, FILE *override)
+{
+	struct aur_config scratch = *reading->config;
+	const yaml_node_item_t *item = list->data.sequence.items.start;
+	for (; item < list->data.sequence.items.top; item++) {
+		const yaml_node_t *value = NULL;
+		AUR_TRY(node_at(reading, *item, &value));
+		if (value->type != YAML_SCALAR_NODE)
+			return at_line(reading, value,
+				aur_fail(AUR_USAGE, "sweep: %s.%s: an item of the list is not one value", key->section, key->name));
+		const aur_status status = set_scalar(key, value, &scratch);
+		if (status != AUR_OK)
+			return at_line(reading, value, aur_add_context(status, "sweep"));
+		fprintf(override, "%s%s", item == list->data.sequence.items.start ? "" : ",",
+			(const char *)value->data.scalar.value);
+	}
+	return AUR_OK;
+}
+
+static aur_status add_axis(struct reading *reading, const struct aur_key *key, const yaml_node_t *list)
+{
+	char *override = NULL;
+	size_t bytes = 0;
+	FILE *stream = open_memstream(&override, &bytes);
+	if (!stream)
+		return aur_fail(AUR_MEMORY, "%s: out of memory", reading->name);
+	fprintf(stream, "%s.%s=", key->section, key->name);
+	aur_status status = write_values(reading, key, list, stream);
+	const int failed = ferror(stream);
+	if ((fclose(stream) != 0 || failed) && status == AUR_OK)
+		status = aur_fail(AUR_MEMORY, "%s: out of memory", reading->name);
+	if (status == AUR_OK && reading->grid)
+		return keep_override(reading, override);
+	free(override);
+	return status;
+}
+
+/* `model.block_size: [4, 8]`. */
+static aur_status read_axis(struct reading *reading, const yaml_node_pair_t *pair)
+{
+	char name[NAME_BYTES];
+	const yaml_node_t *name_node = NULL, *list = NULL;
+	AUR_TRY(name_at(reading, pair->key, name, &name_node));
+	char *dot = strchr(name, '.');
+	if (!dot)
+		return at_line(reading, name_node,
+			aur_fail(AUR_USAGE, "sweep: %s: a key stands here with its section, as in train.learning_rate", name));
+	*dot = '\0';
+	const struct aur_key *key = aur_key_find(name, dot + 1);
+	if (!key)
+		return at_line(reading, name_node, aur_key_unknown(name, dot + 1));
+	int *line = &reading->axes[key - aur_key_table];
+	if (*line)
+		return at_line(reading, name_node,
+			aur_fail(AUR_USAGE, "sweep: %s.%s is given twice, first on line %d", key->section, key->name, *line));
+	*line = line_of(name_node);
+	AUR_TRY(node_at(reading, pair->value, &list));
+	if (key->kind == AUR_KEY_TEXT)
+		return at_line(reading, name_node,
+			aur_fail(AUR_USAGE, "sweep: %s.%s is a text, which a sweep does not vary", key->section, key->name));
+	if (list->type != YAML_SEQUENCE_NODE || list->data.sequence.items.start == list->data.sequence.items.top)
+		return at_line(reading, name_node,
+			aur_fail(AUR_USAGE, "sweep: %s.%s: a list of values is expected, as in [1, 2]", key->section, key->name));
+	return add_axis(reading, key, list);
+}
+
 static int section_index(const char *name)
 {
 	for (int i = 0; i < AUR_KEY_SECTIONS; i++)
@@ -195,13 +282,14 @@ static aur_status read_section(struct reading *reading, const yaml_node_pair_t *
 	char name[NAME_BYTES];
 	const yaml_node_t *name_node = NULL, *body = NULL;
 	AUR_TRY(name_at(reading, pair->key, name, &name_node));
-	const int index = section_index(name);
-	if (index < 0)
+	const int is_sweep = strcmp(name, "sweep") == 0, index = section_index(name);
+	if (index < 0 && !is_sweep)
 		return at_line(reading, name_node, aur_key_unknown_section(name));
-	if (reading->sections[index])
-		return at_line(reading, name_node,
-			aur_fail(AUR_USAGE, "section %s is given twice, first on line %d", name, reading->sections[index]));
-	reading->sections[index] = line_of(name_node);
+	int *line = is_sweep ? &reading->sweep : &reading->sections[index];
+	if (*line)
+		return at_line(
+			reading, name_node, aur_fail(AUR_USAGE, "section %s is given twice, first on line %d", name, *line));
+	*line = line_of(name_node);
 	AUR_TRY(node_at(reading, pair->value, &body));
 	/* A section whose keys are all commented out. */
 	if (body->type == YAML_SCALAR_NODE && is_plain(body) && body->data.scalar.length == 0)
@@ -211,7 +299,7 @@ static aur_status read_section(struct reading *reading, const yaml_node_pair_t *
 			aur_fail(AUR_USAGE, "%s is a section: its keys follow on lines of their own, indented", name));
 	const yaml_node_pair_t *key = body->data.mapping.pairs.start;
 	for (; key < body->data.mapping.pairs.top; key++)
-		AUR_TRY(read_key(reading, name, key));
+		AUR_TRY(is_sweep ? read_axis(reading, key) : read_key(reading, name, key));
 	return AUR_OK;
 }
 
@@ -230,19 +318,22 @@ static aur_status read_sections(struct reading *reading)
 	return AUR_OK;
 }
 
-static aur_status read_document(const char *name, yaml_document_t *document, struct aur_config *config)
+static aur_status read_document(
+	const char *name, yaml_document_t *document, struct aur_config *config, struct aur_config_grid *grid)
 {
 	aur_status status = AUR_OK;
 	const size_t nodes = (size_t)(document->nodes.top - document->nodes.start);
-	struct reading reading = {.name = name, .document = document, .config = config};
+	struct reading reading = {.name = name, .document = document, .config = config, .grid = grid};
 	reading.visited = calloc(nodes + 1, sizeof *reading.visited);
 	reading.keys = calloc((size_t)aur_key_count, sizeof *reading.keys);
-	if (!reading.visited || !reading.keys)
+	reading.axes = calloc((size_t)aur_key_count, sizeof *reading.axes);
+	if (!reading.visited || !reading.keys || !reading.axes)
 		status = aur_fail(AUR_MEMORY, "%s: out of memory", name);
 	if (status == AUR_OK)
 		status = read_sections(&reading);
 	free(reading.visited);
 	free(reading.keys);
+	free(reading.axes);
 	return status;
 }
 
@@ -297,7 +388,8 @@ static aur_status check_nesting(const char *name, const char *yaml, size_t bytes
 	return AUR_OK;
 }
 
-aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, struct aur_config *config)
+static aur_status parse(
+	const char *name, const char *yaml, size_t bytes, struct aur_config *config, struct aur_config_grid *grid)
 {
 	yaml_parser_t parser;
 	yaml_document_t document;
@@ -312,7 +404,7 @@ aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, st
 		status = refuse_syntax(name, yaml, bytes, &parser);
 	} else {
 		struct aur_config read = *config; /* a file that fails changes nothing */
-		status = read_document(name, &document, &read);
+		status = read_document(name, &document, &read, grid);
 		const int has_content = yaml_document_get_root_node(&document) != NULL;
 		if (status == AUR_OK && has_content)
 			status = check_nothing_follows(name, yaml, bytes, &parser);
@@ -322,6 +414,27 @@ aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, st
 	}
 	yaml_parser_delete(&parser);
 	return status;
+}
+
+aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, struct aur_config *config)
+{
+	return parse(name, yaml, bytes, config, NULL);
+}
+
+aur_status aur_config_parse_grid(const char *name, const char *yaml, size_t bytes, struct aur_config_grid *grid)
+{
+	struct aur_config config;
+	*grid = (struct aur_config_grid){0};
+	aur_config_defaults(&config);
+	return parse(name, yaml, bytes, &config, grid);
+}
+
+void aur_config_grid_clear(struct aur_config_grid *grid)
+{
+	for (int i = 0; i < grid->n; i++)
+		free(grid->overrides[i]);
+	free(grid->overrides);
+	*grid = (struct aur_config_grid){0};
 }
 
 /* Opened without blocking: a FIFO must be refused, not waited for. */
@@ -355,16 +468,37 @@ static aur_status read_bytes(const char *path, int file, char *bytes, size_t *co
 	return AUR_OK;
 }
 
-aur_status aur_config_read(const char *path, struct aur_config *config)
+static aur_status read_file(const char *path, char **bytes, size_t *count)
 {
 	int file = -1;
-	size_t count = 0;
+	*bytes = NULL;
 	AUR_TRY(open_file(path, &file));
-	char *bytes = malloc(FILE_BYTES + 1);
-	aur_status status = bytes ? read_bytes(path, file, bytes, &count) : aur_fail(AUR_MEMORY, "%s: out of memory", path);
+	*bytes = malloc(FILE_BYTES + 1);
+	const aur_status status =
+		*bytes ? read_bytes(path, file, *bytes, count) : aur_fail(AUR_MEMORY, "%s: out of memory", path);
 	close(file);
+	return status;
+}
+
+aur_status aur_config_read(const char *path, struct aur_config *config)
+{
+	char *bytes;
+	size_t count = 0;
+	aur_status status = read_file(path, &bytes, &count);
 	if (status == AUR_OK)
 		status = aur_config_parse(path, bytes, count, config);
+	free(bytes);
+	return status;
+}
+
+aur_status aur_config_read_grid(const char *path, struct aur_config_grid *grid)
+{
+	char *bytes;
+	size_t count = 0;
+	*grid = (struct aur_config_grid){0};
+	aur_status status = read_file(path, &bytes, &count);
+	if (status == AUR_OK)
+		status = aur_config_parse_grid(path, bytes, count, grid);
 	free(bytes);
 	return status;
 }

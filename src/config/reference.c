@@ -21,7 +21,10 @@ static const char introduction[] =
 	"`--run`, `--resume`, `--from`, `--stop-at`, `--max-minutes` and `--data` (short for `data.train`) are options of\n"
 	"`aurelius train`, not keys. `n_kv_head`, `head_dim`, `mlp_hidden`, `position` and a section `parallel` are "
 	"reserved\n"
-	"for later versions. This page is generated from the table in `src/config/keys.c`.\n";
+	"for later versions. A section `sweep` holds the grid of `aurelius sweep`, lists of values below their keys' "
+	"whole\n"
+	"names (`train.learning_rate: [1e-2, 1e-3]`); other commands check it and leave it alone. This page is generated\n"
+	"from the table in `src/config/keys.c`.\n";
 
 static void print_key(FILE *out, const struct aur_config_key *key)
 {

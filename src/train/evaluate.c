@@ -111,6 +111,17 @@ static aur_status run_share(
 	return AUR_OK;
 }
 
+aur_status aur_evaluation_check_val(const struct aur_dataset *dataset, int64_t positions)
+{
+	const int64_t tokens = aur_dataset_tokens(dataset, AUR_VAL);
+	if (tokens == 0 || aur_dataset_windows(dataset, AUR_VAL, positions) > 0)
+		return AUR_OK;
+	return aur_fail(AUR_INPUT,
+		"the validation part has %lld tokens, a window of model.block_size %lld needs one more than that (lower "
+		"model.block_size, or prepare with a larger --val-fraction)",
+		(long long)tokens, (long long)positions);
+}
+
 static void summarise(const double *window_loss, int64_t windows, int64_t positions, struct aur_evaluation *result)
 {
 	double sum = 0, squares = 0;

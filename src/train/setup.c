@@ -65,11 +65,7 @@ static aur_status plan_evaluation(struct aur_run *run)
 		aur_warn("the dataset has no validation part: nothing is evaluated and no best.h5 is kept");
 		return AUR_OK;
 	}
-	if (val < 1)
-		return aur_fail(AUR_INPUT,
-			"the validation part has %lld tokens, a window of model.block_size %lld needs one more than that (lower "
-			"model.block_size, or prepare with a larger --val-fraction)",
-			(long long)aur_dataset_tokens(run->eval_dataset, AUR_VAL), (long long)positions);
+	AUR_TRY(aur_evaluation_check_val(run->eval_dataset, positions));
 	run->eval_windows = asked > 0 && asked < val ? asked : val;
 	return aur_evaluator_create(
 		run->backend, run->config.train.micro_batch_size, positions, run->eval_windows, &run->evaluator);

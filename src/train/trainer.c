@@ -25,7 +25,7 @@ static void list_divisors(int64_t n, char *text, size_t bytes)
 			used += (size_t)snprintf(text + used, bytes - used, "%s%lld", used ? ", " : "", (long long)d);
 }
 
-static aur_status check_ranks(const struct aur_config *config, int ranks)
+aur_status aur_trainer_check_ranks(const struct aur_config *config, int ranks)
 {
 	const int exact = config->train.reduction == AUR_REDUCTION_EXACT;
 	const int64_t parts = exact ? aur_config_leaves(config) : micro_batches(config);
@@ -217,7 +217,7 @@ static aur_status make_lanes(struct aur_trainer *trainer)
 /* The rank's share of the batch and of the arenas: all that its memory depends on. */
 static aur_status share_work(struct aur_trainer *trainer)
 {
-	AUR_TRY(check_ranks(trainer->config, trainer->comm->size));
+	AUR_TRY(aur_trainer_check_ranks(trainer->config, trainer->comm->size));
 	share_batch(trainer);
 	make_slices(trainer);
 	return make_lanes(trainer);

@@ -128,6 +128,16 @@ if command -v mpirun >/dev/null; then
 	cmp -s first.csv pair/sweep.csv || fail "two ranks have another table: $(diff first.csv pair/sweep.csv)"
 fi
 
+# A grid of the configuration, of which the command line says something else of one key. Nothing but sweep looks at it.
+{ make_config; printf 'sweep:\n  train.seed: [1, 2]\n  train.learning_rate: [1e-2, 1e-3]\n  model.block_size: [4]\n'; } >grid.yaml
+good "$aurelius" sweep --config grid.yaml --run grid --data data.h5 --train.seed=3,4,5
+holds "$out" "[6/6] learning_rate-1e-3_seed-5" "a sweep over the grid of a file"
+grep -q 'block_size: 4$' grid/*/config.yaml || fail "the grid's only block_size was not taken"
+good "$aurelius" plan --config grid.yaml --ranks 1 --data data.h5
+printf 'sweep:\n  train.seed: [1, x]\n' >wrong.yaml
+wrong 2 "wrong.yaml:2: sweep: train.seed" "$aurelius" sweep --config wrong.yaml --run x --data data.h5
+wrong 2 "missing.yaml" "$aurelius" sweep --config missing.yaml --run x --data data.h5 --train.seed=1,2
+
 wrong 2 "no key has several values" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --train.seed=1
 wrong 2 "comes twice" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --train.seed=1,1
 wrong 2 "is empty" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --train.seed=1,,2
@@ -136,7 +146,14 @@ wrong 2 "did you mean train.learning_rate" "$aurelius" sweep --config tiny.yaml 
 # One bad value among good ones is found before anything is trained.
 wrong 2 "n_head" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --model.n_head=2,3
 wrong 2 "the name is empty" "$aurelius" sweep --config tiny.yaml --run "" --data data.h5 --train.seed=1,2
-wrong 3 "missing.h5" "$aurelius" sweep --config tiny.yaml --run y --data missing.h5 --train.seed=1,2
+wrong 3 "missing.h5" "$aurelius" sweep --config tiny.yaml --run x --data missing.h5 --train.seed=1,2
+wrong 3 "validation part" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --model.block_size=8,10000
+wrong 3 "training part" "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --model.block_size=8,100000
+if command -v mpirun >/dev/null; then
+	run mpirun -np 2 --oversubscribe "$aurelius" sweep --config tiny.yaml --run x --data data.h5 --train.batch_size=4,5
+	same "$code" 2 "the exit code of a sweep with a batch that two ranks cannot share"
+	holds "$err" "2 ranks do not divide the 1 leaves" "a batch that two ranks cannot share"
+fi
 checks=$((checks + 1))
 [ ! -e x ] || fail "a sweep that was refused left a folder"
 finish

@@ -132,6 +132,17 @@ if [ -w /dev/full ]; then
 	same "$?" 4 "the exit code where standard output is full"
 	holds "$(cat err.txt)" "standard output" "a full standard output"
 fi
+# What is put in place by renaming must not replace a pipe.
+mkfifo pipe.svg
+mkdir folder.svg
+for target in pipe.svg folder.svg; do
+	wrong 4 "$target" "$aurelius" plot run --out $target
+	wrong 4 "$target" "$aurelius" eval run --plot $target
+	wrong 4 "$target" "$aurelius" prepare text.txt --out x.h5 --report $target
+done
+checks=$((checks + 1))
+[ -p pipe.svg ] || fail "a pipe was replaced by a picture"
+wrong 4 "fifo" "$aurelius" prepare text.txt --out fifo
 wrong 4 "text.txt" "$aurelius" export run --to h5 --out text.txt/model.h5
 # As root every folder can be written: a mount that cannot be is another matter. Both are tried in a namespace of their
 # own, which ends with the command.

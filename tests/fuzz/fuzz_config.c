@@ -19,18 +19,34 @@ static aur_status write_and_read(const struct aur_config *config)
 	return status == AUR_OK ? AUR_OK : fuzz_fail("what was written is not read: %s", aur_error_message());
 }
 
+/* The values of a grid are refused where the configuration is read, so what was taken has a grid too. */
+static aur_status read_grid(const struct fuzz_input *input)
+{
+	struct aur_config_grid grid;
+	aur_status status = aur_config_parse_grid("x.yaml", input->bytes, input->size, &grid);
+	if (status != AUR_OK)
+		status = fuzz_fail("the grid is refused: %s", aur_error_message());
+	for (int i = 0; i < grid.n && status == AUR_OK; i++)
+		if (!strchr(grid.overrides[i], '=') || !strchr(grid.overrides[i], '.'))
+			status = fuzz_fail("%s is no override", grid.overrides[i]);
+	aur_config_grid_clear(&grid);
+	return status;
+}
+
 static aur_status parse(const struct fuzz_input *input)
 {
 	struct aur_config config;
 	aur_config_defaults(&config);
 	AUR_TRY(aur_config_parse("x.yaml", input->bytes, input->size, &config));
+	AUR_TRY(read_grid(input));
 	AUR_TRY(write_and_read(&config));
 	return aur_config_finish(&config);
 }
 
-static const char *const words[] = {"model:\n", "train:\n", "data:\n", "  steps: 1\n", "  learning_rate: 1e-3\n", "*a",
-	"&a ", "!!int ", "<<: ", "- ", "[", "]", "{", "}", "? ", ": ", "|\n", ">\n", "---\n", "...\n", "%YAML 1.1\n",
-	"\xef\xbb\xbf", "\xff\xfe", "~", "true", "no", "\"\\x00\"", "'", "\t", "# ", NULL};
+static const char *const words[] = {"model:\n", "train:\n", "data:\n", "sweep:\n", "  train.seed: [1, 2]\n",
+	"  steps: 1\n", "  learning_rate: 1e-3\n", "*a", "&a ", "!!int ", "<<: ", "- ", "[", "]", "{", "}", "? ", ": ",
+	"|\n", ">\n", "---\n", "...\n", "%YAML 1.1\n", "\xef\xbb\xbf", "\xff\xfe", "~", "true", "no", "\"\\x00\"", "'",
+	"\t", "# ", NULL};
 
 int main(void)
 {

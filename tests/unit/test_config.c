@@ -68,6 +68,66 @@ static void a_list_of_files_is_joined_with_commas(void **state)
 	assert_string_equal(config.data.train, "a.h5,b.h5");
 }
 
+static void a_grid_is_read_as_overrides(void **state)
+{
+	(void)state;
+	static const char yaml[] = "sweep:\n  model.kind: [bigram, gpt]\n  train.learning_rate: [1e-2, 3e-4]\n"
+							   "  train.seed:\n    - 7\nmodel:\n  n_layer: 3\n";
+	struct aur_config_grid grid;
+	struct aur_config config;
+	assert_int_equal(aur_config_parse_grid("x.yaml", yaml, strlen(yaml), &grid), AUR_OK);
+	assert_int_equal(grid.n, 3);
+	assert_string_equal(grid.overrides[0], "model.kind=bigram,gpt");
+	assert_string_equal(grid.overrides[1], "train.learning_rate=1e-2,3e-4");
+	assert_string_equal(grid.overrides[2], "train.seed=7");
+	aur_config_grid_clear(&grid);
+	/* A training takes the rest of the file, and no value of the grid. */
+	assert_int_equal(parse(yaml, &config), AUR_OK);
+	assert_int_equal(config.model.n_layer, 3);
+	assert_int_equal(config.model.kind, AUR_MODEL_GPT);
+	assert_int_equal(config.train.seed, 1337);
+	assert_int_equal(aur_config_parse_grid("x.yaml", "model:\n", 7, &grid), AUR_OK);
+	assert_int_equal(grid.n, 0);
+	aur_config_grid_clear(&grid);
+}
+
+/* Whoever reads the file: a mistake in the grid must not wait for the night of the sweep. */
+static void wrong_grids_are_refused_with_their_line(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *yaml, *message;
+	} cases[] = {
+		{"sweep:\n  train.learning_rat: [1, 2]\n",
+			"x.yaml:2: unknown key train.learning_rat; did you mean train.learning_rate?"},
+		{"sweep:\n  model.n_layer: [1,\n    two]\n", "x.yaml:3: sweep: model.n_layer: \"two\" is not an integer"},
+		{"sweep:\n  train.batch_size: [4, 0]\n", "x.yaml:2: sweep: train.batch_size: 0 is out of range (1 to 1048576)"},
+		{"sweep:\n  train.batch_size: 4\n",
+			"x.yaml:2: sweep: train.batch_size: a list of values is expected, as in [1, 2]"},
+		{"sweep:\n  train.batch_size: []\n",
+			"x.yaml:2: sweep: train.batch_size: a list of values is expected, as in [1, 2]"},
+		{"sweep:\n  train.batch_size: [[4]]\n",
+			"x.yaml:2: sweep: train.batch_size: an item of the list is not one value"},
+		{"sweep:\n  batch_size: [4]\n",
+			"x.yaml:2: sweep: batch_size: a key stands here with its section, as in train.learning_rate"},
+		{"sweep:\n  data.train: [a.h5, b.h5]\n", "x.yaml:2: sweep: data.train is a text, which a sweep does not vary"},
+		{"sweep:\n  train.seed: [1]\n  train.seed: [2]\n",
+			"x.yaml:3: sweep: train.seed is given twice, first on line 2"},
+		{"sweep:\n  train.seed: [1]\nsweep:\n", "x.yaml:3: section sweep is given twice, first on line 1"},
+		{"sweep: [1]\n", "x.yaml:1: sweep is a section: its keys follow on lines of their own, indented"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct aur_config config;
+		struct aur_config_grid grid;
+		if (parse(cases[i].yaml, &config) != AUR_USAGE)
+			fail_msg("taken: %s", cases[i].yaml);
+		assert_message_is(cases[i].yaml, cases[i].message);
+		assert_int_equal(aur_config_parse_grid("x.yaml", cases[i].yaml, strlen(cases[i].yaml), &grid), AUR_USAGE);
+		assert_message_is(cases[i].yaml, cases[i].message);
+		aur_config_grid_clear(&grid);
+	}
+}
+
 /* What a name holds must not be taken for a separator or a weight, and a run's own file must read back the same. */
 static void lists_of_files_read_back_as_they_were(void **state)
 {
@@ -401,6 +461,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_read_over_what_is_there),
 		cmocka_unit_test(a_list_of_files_is_joined_with_commas),
+		cmocka_unit_test(a_grid_is_read_as_overrides),
+		cmocka_unit_test(wrong_grids_are_refused_with_their_line),
 		cmocka_unit_test(lists_of_files_read_back_as_they_were),
 		cmocka_unit_test(a_mixture_is_written_as_a_list),
 		cmocka_unit_test(a_wrong_file_names_the_line_and_what_to_do),

@@ -299,6 +299,22 @@ static void damaged_text_never_does_harm(void **state)
 	free(yaml);
 }
 
+/* Its own learning rates and block sizes, for both of its models. */
+static void the_grid_of_the_original_project_is_there(void **state)
+{
+	(void)state;
+	char folder[PATH_BYTES], path[PATH_BYTES + 64];
+	struct aur_config_grid grid;
+	source_folder(folder);
+	snprintf(path, sizeof path, "%s/configs/sweep-original.yaml", folder);
+	assert_int_equal(aur_config_read_grid(path, &grid), AUR_OK);
+	assert_int_equal(grid.n, 3);
+	assert_string_equal(grid.overrides[0], "model.kind=bigram,gpt");
+	assert_string_equal(grid.overrides[1], "train.learning_rate=1e-2,1e-3,1e-4,1e-5,1e-6,1e-7,1e-8");
+	assert_string_equal(grid.overrides[2], "model.block_size=4,6,8,10,12");
+	aur_config_grid_clear(&grid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +324,7 @@ int main(void)
 		cmocka_unit_test(a_comparison_reports_each_key_that_differs),
 		cmocka_unit_test(a_resume_may_change_only_what_does_not_break_the_run),
 		cmocka_unit_test(every_preset_is_a_complete_configuration),
+		cmocka_unit_test(the_grid_of_the_original_project_is_there),
 		cmocka_unit_test(the_reference_is_not_stale),
 		cmocka_unit_test(damaged_text_never_does_harm),
 	};

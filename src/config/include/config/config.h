@@ -85,6 +85,18 @@ aur_status aur_config_read(const char *path, struct aur_config *config);
 /* The same from memory; `name` is for messages. */
 aur_status aur_config_parse(const char *name, const char *yaml, size_t bytes, struct aur_config *config);
 
+/* The grid of a sweep, the section `sweep` of a file: for each key with its section a list of values, as an override
+ * whose values are separated by commas ("train.learning_rate=1e-2,1e-3"). The two functions above check it too, and
+ * leave it at that. AUR_USAGE as above, and for a key whose values are texts. An empty grid where a file has none. The
+ * caller clears it, whatever came back. */
+struct aur_config_grid {
+	char **overrides; /* owned, as are its texts */
+	int n;
+};
+aur_status aur_config_read_grid(const char *path, struct aur_config_grid *grid);
+aur_status aur_config_parse_grid(const char *name, const char *yaml, size_t bytes, struct aur_config_grid *grid);
+void aur_config_grid_clear(struct aur_config_grid *grid);
+
 /* One override, "train.batch_size=8" or "--train.batch_size=8". One of train.steps, epochs and tokens, when not 0, sets
  * the other two to 0. AUR_USAGE as above. */
 aur_status aur_config_override(struct aur_config *config, const char *assignment);

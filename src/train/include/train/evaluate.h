@@ -39,4 +39,7 @@ void aur_evaluator_destroy(struct aur_evaluator **evaluator);
 aur_status aur_evaluate_run(
 	struct aur_evaluator *evaluator, const struct aur_evaluate *evaluate, struct aur_evaluation *result);
 
+/* AUR_INPUT when there is a validation part and no window of it has `positions` tokens and one more. */
+aur_status aur_evaluation_check_val(const struct aur_dataset *dataset, int64_t positions);
+
 #endif

@@ -100,6 +100,9 @@ struct aur_trainer {
 aur_status aur_trainer_share(
 	const struct aur_config *config, const struct aur_model *model, struct aur_backend *backend, struct aur_comm *comm);
 
+/* AUR_USAGE, with the numbers that work, when so many ranks cannot share the batch. */
+aur_status aur_trainer_check_ranks(const struct aur_config *config, int ranks);
+
 /* Checks that the number of ranks fits the batch (AUR_USAGE names the numbers that work) and takes all memory
  * (AUR_MEMORY). Not collective; agree on the result. */
 aur_status aur_trainer_create(const struct aur_config *config, const struct aur_model *model,
