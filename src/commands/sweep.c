@@ -79,35 +79,6 @@ static aur_status check_configs(const struct sweep *sweep)
 	return AUR_OK;
 }
 
-/* A window of either part must fit. */
-static aur_status check_windows(const struct aur_dataset *dataset, const struct aur_config *config)
-{
-	struct aur_sample_order order = {0};
-	AUR_TRY(
-		aur_order_create(dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &order));
-	aur_order_clear(&order);
-	return aur_evaluation_check_val(dataset, config->model.block_size);
-}
-
-/* Keys that are texts are no axes: the data is that of all points. */
-static aur_status check_data(const struct sweep *sweep)
-{
-	struct aur_config config;
-	struct aur_dataset *dataset = NULL;
-	AUR_TRY(point_config(sweep, 0, &config));
-	if (!config.data.train[0])
-		return AUR_OK; /* the training says so best */
-	AUR_TRY(aur_dataset_open(config.data.train, config.data.val, (uint64_t)config.train.seed, &dataset));
-	aur_status status = AUR_OK;
-	for (int64_t i = 0; i < sweep->grid.n_points && status == AUR_OK; i++) {
-		status = point_config(sweep, i, &config);
-		if (status == AUR_OK)
-			status = check_windows(dataset, &config);
-	}
-	aur_dataset_close(&dataset);
-	return status;
-}
-
 static void count_difference(void *context, const char *key, const char *was, const char *is, int may_change)
 {
 	(void)key;
@@ -161,16 +132,58 @@ static void say_point(const struct sweep *sweep, int64_t point, int done_before,
 
 enum decision { TRAIN, SKIP, STOP };
 
-/* Rank 0: what is to be done with a point. */
-static aur_status decide(struct sweep *sweep, int64_t point, const struct aur_config *config, int *decision)
+/* Whether a point has ended with this configuration; its result is kept. */
+static aur_status read_point(struct sweep *sweep, int64_t point, const struct aur_config *config, int *over)
 {
 	char path[AUR_PATH];
 	AUR_TRY(point_folder(sweep, point, path, sizeof path));
 	AUR_TRY(aur_point_read(path, &sweep->results[point]));
 	const enum aur_point_state state = sweep->results[point].state;
-	const int over = state == AUR_POINT_FINISHED || state == AUR_POINT_DIVERGED;
-	*decision = aur_signals_pending(NULL) ? STOP : over && has_config(path, config) ? SKIP : TRAIN;
+	*over = (state == AUR_POINT_FINISHED || state == AUR_POINT_DIVERGED) && has_config(path, config);
 	return AUR_OK;
+}
+
+/* Rank 0: what is to be done with a point. */
+static aur_status decide(struct sweep *sweep, int64_t point, const struct aur_config *config, int *decision)
+{
+	int over = 0;
+	AUR_TRY(read_point(sweep, point, config, &over));
+	*decision = aur_signals_pending(NULL) ? STOP : over ? SKIP : TRAIN;
+	return AUR_OK;
+}
+
+/* A window of either part must fit. */
+static aur_status check_windows(const struct aur_dataset *dataset, const struct aur_config *config)
+{
+	struct aur_sample_order order = {0};
+	AUR_TRY(
+		aur_order_create(dataset, config->data.order, (uint64_t)config->train.seed, config->model.block_size, &order));
+	aur_order_clear(&order);
+	return aur_evaluation_check_val(dataset, config->model.block_size);
+}
+
+/* Of one point, unless it is over. Keys that are texts are no axes: the data, opened for the first, is that of all. */
+static aur_status check_point_data(struct sweep *sweep, int64_t point, struct aur_dataset **dataset)
+{
+	struct aur_config config;
+	int over = 0;
+	AUR_TRY(point_config(sweep, point, &config));
+	AUR_TRY(read_point(sweep, point, &config, &over));
+	if (over || !config.data.train[0])
+		return AUR_OK; /* without a name the training says so best */
+	if (!*dataset)
+		AUR_TRY(aur_dataset_open(config.data.train, config.data.val, (uint64_t)config.train.seed, dataset));
+	return check_windows(*dataset, &config);
+}
+
+static aur_status check_data(struct sweep *sweep)
+{
+	struct aur_dataset *dataset = NULL;
+	aur_status status = AUR_OK;
+	for (int64_t i = 0; i < sweep->grid.n_points && status == AUR_OK; i++)
+		status = check_point_data(sweep, i, &dataset);
+	aur_dataset_close(&dataset);
+	return status;
 }
 
 /* Rank 0 after a point: its losses, and the table as it stands, so that it is there whatever ends the sweep. */

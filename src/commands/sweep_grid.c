@@ -74,10 +74,23 @@ static aur_status add_axis(struct aur_grid *grid, const char *override)
 	return AUR_OK;
 }
 
+/* The keys that say how long a training is: one of them, when not 0, sets the others to 0. */
+static int is_length(const char *override)
+{
+	return same_key(override, "train.steps=") || same_key(override, "train.epochs=") ||
+		   same_key(override, "train.tokens=");
+}
+
+static int overrules(const char *later, const char *override)
+{
+	return same_key(override, later) ||
+		   (is_length(override) && is_length(later) && strcmp(strchr(later, '='), "=0") != 0);
+}
+
 static int is_overruled(const char *const *overrides, int n, int i)
 {
 	for (int j = i + 1; j < n; j++)
-		if (same_key(without_dashes(overrides[i]), without_dashes(overrides[j])))
+		if (overrules(without_dashes(overrides[j]), without_dashes(overrides[i])))
 			return 1;
 	return 0;
 }

@@ -134,6 +134,15 @@ good "$aurelius" sweep --config grid.yaml --run grid --data data.h5 --train.seed
 holds "$out" "[6/6] learning_rate-1e-3_seed-5" "a sweep over the grid of a file"
 grep -q 'block_size: 4$' grid/*/config.yaml || fail "the grid's only block_size was not taken"
 good "$aurelius" plan --config grid.yaml --ranks 1 --data data.h5
+# A length on the command line holds against another of the file. What is over needs its data no more.
+{ make_config; printf 'sweep:\n  train.steps: [2, 3]\n  train.seed: [1, 2]\n'; } >long.yaml
+good "$aurelius" sweep --config long.yaml --run long --data data.h5 --train.epochs=0 --train.steps=1
+holds "$out" "[2/2] seed-2" "a sweep whose length is the command line's"
+mv data.h5 away.h5
+good "$aurelius" sweep --config long.yaml --run long --data data.h5 --train.epochs=0 --train.steps=1
+mv away.h5 data.h5
+good "$aurelius" sweep --config long.yaml --run tokens --data data.h5 --train.tokens=64
+grep -q '"tokens": *64\|tokens: 64$' tokens/*/config.yaml || fail "the command line's tokens were not taken"
 printf 'sweep:\n  train.seed: [1, x]\n' >wrong.yaml
 wrong 2 "wrong.yaml:2: sweep: train.seed" "$aurelius" sweep --config wrong.yaml --run x --data data.h5
 wrong 2 "missing.yaml" "$aurelius" sweep --config missing.yaml --run x --data data.h5 --train.seed=1,2
