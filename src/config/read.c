@@ -468,37 +468,29 @@ static aur_status read_bytes(const char *path, int file, char *bytes, size_t *co
 	return AUR_OK;
 }
 
-static aur_status read_file(const char *path, char **bytes, size_t *count)
+static aur_status parse_file(const char *path, struct aur_config *config, struct aur_config_grid *grid)
 {
 	int file = -1;
-	*bytes = NULL;
+	size_t count = 0;
 	AUR_TRY(open_file(path, &file));
-	*bytes = malloc(FILE_BYTES + 1);
-	const aur_status status =
-		*bytes ? read_bytes(path, file, *bytes, count) : aur_fail(AUR_MEMORY, "%s: out of memory", path);
+	char *bytes = malloc(FILE_BYTES + 1);
+	aur_status status = bytes ? read_bytes(path, file, bytes, &count) : aur_fail(AUR_MEMORY, "%s: out of memory", path);
 	close(file);
+	if (status == AUR_OK)
+		status = parse(path, bytes, count, config, grid);
+	free(bytes);
 	return status;
 }
 
 aur_status aur_config_read(const char *path, struct aur_config *config)
 {
-	char *bytes;
-	size_t count = 0;
-	aur_status status = read_file(path, &bytes, &count);
-	if (status == AUR_OK)
-		status = aur_config_parse(path, bytes, count, config);
-	free(bytes);
-	return status;
+	return parse_file(path, config, NULL);
 }
 
 aur_status aur_config_read_grid(const char *path, struct aur_config_grid *grid)
 {
-	char *bytes;
-	size_t count = 0;
+	struct aur_config config;
 	*grid = (struct aur_config_grid){0};
-	aur_status status = read_file(path, &bytes, &count);
-	if (status == AUR_OK)
-		status = aur_config_parse_grid(path, bytes, count, grid);
-	free(bytes);
-	return status;
+	aur_config_defaults(&config);
+	return parse_file(path, &config, grid);
 }

@@ -164,7 +164,8 @@ struct strips {
  * in this loop took most of the tests' time. It reads what unpack wrote. */
 #define UNCHECKED __attribute__((no_sanitize("address", "undefined")))
 
-/* Each sum by itself, in the order of k, a product rounded before it is added: the same bits whatever the vectors. */
+/* Each sum by itself, in the order of k: the same bits whatever the vectors. On x86-64 a product is rounded before it
+ * is added; elsewhere the compiler may fuse the two. */
 UNCHECKED static inline __attribute__((always_inline)) void add_products(const struct strips *strips, struct tile *out)
 {
 	struct tile own = {};

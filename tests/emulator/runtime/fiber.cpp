@@ -177,11 +177,12 @@ struct fiber *fiber_create(void (*entry)(void))
 	enum { COLOURS = 61, LINES = 3 };
 	/* The lowest page stays out of reach, so that a stack that overflows is seen. */
 	void *memory = mmap(nullptr, stack_bytes + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED || mprotect(static_cast<char *>(memory) + page, stack_bytes, PROT_READ | PROT_WRITE))
+	if (memory == MAP_FAILED)
 		return nullptr;
 	/* Apart from its stack: what switches read of many fibers lies close together. */
 	struct fiber *fiber = static_cast<struct fiber *>(calloc(1, sizeof *fiber));
-	if (!fiber) {
+	if (!fiber || mprotect(static_cast<char *>(memory) + page, stack_bytes, PROT_READ | PROT_WRITE)) {
+		free(fiber);
 		munmap(memory, stack_bytes + page);
 		return nullptr;
 	}
