@@ -12,6 +12,7 @@
 
 #include "dropout.h"
 #include "gemm.h"
+#include "gemm_kernel.h"
 #include "gemm_vector.h"
 #include "internal.h"
 
@@ -79,14 +80,31 @@ void aur_attention_pack_along(const struct aur_attention_kind *kind, struct aur_
 /* Rows of a tile, packed for scores. */
 void aur_attention_pack_lines(const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *lines);
 
+/* Rows of a tile as scores read them: where they lie, or packed. */
+struct aur_attention_lines {
+	const float *at;
+	int64_t pitch, stretch; /* floats from row to row, and from one AUR_GEMM_DEPTH of D to the next */
+	enum aur_a_layout layout;
+};
+
+/* Not for tiny heads. `room` is for lines that have to be packed. */
+struct aur_attention_lines aur_attention_lines_of(
+	const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *room);
+
 /* Columns [begin, end) of a block. */
 struct aur_attention_range {
 	int64_t begin, end;
 };
 
 /* Not for tiny heads: tile = scale x lines across, in these columns and others that fill the panels they lie in. */
-void aur_attention_scores(const struct aur_attention_kind *kind, const float *lines, int64_t rows, const float *across,
-	struct aur_attention_range columns, float scale, float *tile);
+void aur_attention_scores(const struct aur_attention_kind *kind, const struct aur_attention_lines *lines, int64_t rows,
+	const float *across, struct aur_attention_range columns, float scale, float *tile);
+
+/* Of AUR_GEMM_MOST_ROWS rows of AUR_LANES numbers side by side: out[i], aligned to 64 bytes and of as many numbers, is
+ * the sum of row i in the order of its numbers, or its largest, a NaN being none. */
+enum { AUR_ATTENTION_LANES_FLOATS = AUR_GEMM_MOST_ROWS * AUR_LANES };
+void aur_attention_add_rows(const float *lanes, float *out);
+void aur_attention_largest_of_rows(const float *lanes, float *out);
 
 /* Not for tiny heads: y [rows rounded up to 2, pitch] = (or += when `add`) tile x along, over these columns: pairs of
  * bf16 where the kind says so. `begin` is even; the tile holds zeros from `end` on to the next even number. */

@@ -1,4 +1,5 @@
 #include "attention.h"
+#include "attention_vector.h"
 #include "gemm_kernel.h"
 #include "gemm_pack.h"
 #include "rows.h"
@@ -32,7 +33,7 @@ struct scratch {
 	float *s, *d;                                   /* the tile: S becomes P, dO V^T becomes dS */
 	float *key_steps;                               /* the group, [panel of D][steps][MOST_ROWS] */
 	float *panels;                                  /* dS of the group, [panel of queries][GROUP][COLUMNS] */
-	float *dq;                                      /* [D rounded up][QUERIES] */
+	float *dq;                                      /* [D rounded up][dq_pitch] */
 	float *drawn, *factors;                         /* dropout's: [QUERIES][FACTORS]; laid out as `panels` */
 	float *lse, *delta;                             /* [QUERIES] */
 	float *dk, *dv;                                 /* [T rounded up, pitch] */
@@ -43,6 +44,7 @@ struct work {
 	struct aur_attention_kind kind;
 	struct scratch s;
 	int64_t query, n; /* the block: its first query, and how many */
+	int64_t dq_pitch; /* as many queries as a block of this text has: what is near together stays near */
 	int64_t key;      /* first of the group */
 };
 
@@ -97,12 +99,25 @@ int64_t aur_attention_key_groups(int64_t positions)
 	return (positions + GROUP - 1) / GROUP;
 }
 
-static inline __attribute__((always_inline)) float dot(const void *a, const void *b, enum aur_dtype type, int64_t n)
+/* Numbers [d, d + lanes) of a row; zero beyond them. */
+static inline aur_vec numbers_of(struct aur_rows row, int64_t d, int64_t lanes)
 {
-	float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-	for (int64_t d = 0; d < n; d++)
-		sum += aur_element(a, d, type) * aur_element(b, d, type);
+	if (row.type == AUR_F32 && lanes == AUR_LANES)
+		return *(const aur_vec_loose *)(const void *)((const float *)row.at + d);
+	_Alignas(64) float x[AUR_LANES] = {0};
+	for (int64_t i = 0; i < lanes; i++)
+		x[i] = aur_element(row.at, d + i, row.type);
+	return *aur_vec_in(x);
+}
+
+/* The products of two rows, added up lane by lane. */
+static aur_vec dot(struct aur_rows a, struct aur_rows b, int64_t n)
+{
+	aur_vec sum = {0};
+	for (int64_t d = 0; d < n; d += AUR_LANES) {
+		const int64_t lanes = n - d < AUR_LANES ? n - d : AUR_LANES;
+		sum = aur_vec_multiply_add(numbers_of(a, d, lanes), numbers_of(b, d, lanes), sum);
+	}
 	return sum;
 }
 
@@ -110,15 +125,18 @@ static inline __attribute__((always_inline)) float dot(const void *a, const void
 static void take_statistics(const struct work *w)
 {
 	const struct aur_attention_head *head = w->head;
-	memset(w->s.lse, 0, QUERIES * sizeof(float));
-	memset(w->s.delta, 0, QUERIES * sizeof(float));
+	_Alignas(64) float lanes[AUR_ATTENTION_LANES_FLOATS] = {0};
 	memcpy(w->s.lse, head->lse + w->query, (size_t)w->n * sizeof(float));
-	for (int64_t i = 0; i < w->n; i++) {
-		const void *out = aur_rows_from(head->out, w->query + i, 0).at;
-		const void *d_out = aur_rows_from(head->d_out, w->query + i, 0).at;
-		w->s.delta[i] =
-			head->out.type == AUR_F32 ? dot(out, d_out, AUR_F32, head->size) : dot(out, d_out, AUR_BF16, head->size);
+	for (int64_t first = 0; first < w->n; first += MOST_ROWS) {
+		const int64_t rows = w->n - first < MOST_ROWS ? w->n - first : MOST_ROWS;
+		for (int64_t i = 0; i < rows; i++)
+			*aur_vec_at(lanes + i * AUR_LANES) = dot(aur_rows_from(head->out, w->query + first + i, 0),
+				aur_rows_from(head->d_out, w->query + first + i, 0), head->size);
+		aur_attention_add_rows(lanes, w->s.delta + first);
 	}
+	const size_t beyond = (size_t)(aur_round_up(w->n, UNIT) - w->n) * sizeof(float);
+	memset(w->s.lse + w->n, 0, beyond);
+	memset(w->s.delta + w->n, 0, beyond);
 }
 
 /* Dropout is drawn along the keys, and needed along the queries. */
@@ -238,10 +256,12 @@ static void tile(const struct work *w, int64_t row, int64_t rows)
 	const int64_t first = key > w->query ? key - w->query : 0;
 	const struct aur_attention_range seen = {first / 2 * 2, w->n};
 	const struct place place = {row, rows, {first / UNIT * UNIT, aur_round_up(w->n, UNIT)}};
-	aur_attention_pack_lines(kind, aur_rows_from(w->head->k, key, 0), rows, w->s.keys);
-	aur_attention_pack_lines(kind, aur_rows_from(w->head->v, key, 0), rows, w->s.values);
-	aur_attention_scores(kind, w->s.keys, rows, w->s.q_across, seen, w->head->scale, w->s.s);
-	aur_attention_scores(kind, w->s.values, rows, w->s.o_across, seen, 1.0f, w->s.d);
+	const struct aur_attention_lines keys =
+		aur_attention_lines_of(kind, aur_rows_from(w->head->k, key, 0), rows, w->s.keys);
+	const struct aur_attention_lines values =
+		aur_attention_lines_of(kind, aur_rows_from(w->head->v, key, 0), rows, w->s.values);
+	aur_attention_scores(kind, &keys, rows, w->s.q_across, seen, w->head->scale, w->s.s);
+	aur_attention_scores(kind, &values, rows, w->s.o_across, seen, 1.0f, w->s.d);
 	for (int64_t i = 0; i < rows; i++)
 		softmax_row(w, row + i, place.columns, w->s.s + i * DEPTH, w->s.d + i * DEPTH);
 	finish_tile(w, &place);
@@ -267,7 +287,7 @@ static void add_to_queries(const struct work *w, int64_t keys)
 							  .readable = rows,
 							  .pairs = w->kind.pairs},
 			MOST_ROWS, a);
-		const aur_kernel kernel = aur_gemm_kernel_of(w->kind.pairs, 1, rows, 2);
+		const aur_kernel kernel = aur_gemm_kernel_of(w->kind.pairs, AUR_A_BY_STEPS, rows, 2);
 		for (int64_t j = 0; j < w->n; j += COLUMNS) {
 			const int64_t seen = w->query + j + COLUMNS - w->key, used = seen < keys ? seen : keys;
 			const int64_t steps = w->kind.pairs ? (used + 1) / 2 : used;
@@ -276,10 +296,11 @@ static void add_to_queries(const struct work *w, int64_t keys)
 				kernel(&(struct aur_tile){.steps = steps,
 					.a = a,
 					.b = b,
+					.b_pitch = COLUMNS,
 					.alpha = 1.0f,
 					.add = 1,
-					.out = w->s.dq + d * QUERIES + j,
-					.pitch = QUERIES});
+					.out = w->s.dq + d * w->dq_pitch + j,
+					.pitch = w->dq_pitch});
 		}
 	}
 }
@@ -308,7 +329,7 @@ static void store_queries(const struct work *w)
 	float *rows = w->s.q_across; /* no longer needed */
 	aur_pack_by_steps(
 		&(struct aur_pack_source){
-			.data = w->s.dq, .type = AUR_F32, .along = 1, .pitch = QUERIES, .lines = w->kind.size, .depth = w->n},
+			.data = w->s.dq, .type = AUR_F32, .along = 1, .pitch = w->dq_pitch, .lines = w->kind.size, .depth = w->n},
 		pitch, rows);
 	for (int64_t i = 0; i < w->n; i++)
 		aur_attention_store(w->head->dq, w->query + i, rows + i * pitch, 1.0f, w->kind.size);
@@ -325,7 +346,7 @@ static void add_block(struct work *w, int64_t part, int64_t parts)
 		aur_attention_pack_along(&w->kind, d_out, w->n, w->s.o_along);
 	}
 	take_statistics(w);
-	memset(w->s.dq, 0, (size_t)(aur_attention_pitch(head->size) * QUERIES) * sizeof(float));
+	memset(w->s.dq, 0, (size_t)(aur_attention_pitch(head->size) * w->dq_pitch) * sizeof(float));
 	for (w->key = part * GROUP; w->key < w->query + w->n; w->key += parts * GROUP)
 		add_group(w);
 	store_queries(w);
@@ -337,6 +358,8 @@ void aur_attention_keys(const struct aur_attention_head *head, int64_t part, int
 	struct work w = {.head = head,
 		.kind = aur_attention_kind_of(head->size, head->q.type),
 		.s = carve(memory, positions, head->size)};
+	/* The loops of tiny heads have the pitch of a full block built in. */
+	w.dq_pitch = w.kind.tiny || positions > QUERIES ? QUERIES : aur_round_up(positions, UNIT);
 	for (w.query = 0; w.query < positions; w.query += QUERIES) {
 		w.n = positions - w.query < QUERIES ? positions - w.query : QUERIES;
 		add_block(&w, part, parts);

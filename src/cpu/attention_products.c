@@ -86,14 +86,30 @@ void aur_attention_pack_lines(const struct aur_attention_kind *kind, struct aur_
 	}
 }
 
-void aur_attention_scores(const struct aur_attention_kind *kind, const float *lines, int64_t rows, const float *across,
-	struct aur_attention_range columns, float scale, float *tile)
+struct aur_attention_lines aur_attention_lines_of(
+	const struct aur_attention_kind *kind, struct aur_rows rows, int64_t n, float *room)
 {
-	const aur_kernel kernel = aur_gemm_kernel_of(kind->pairs, 0, rows, 2);
+	if (aur_gemm_reads_in_place(rows.type, n, rows.pitch))
+		return (struct aur_attention_lines){
+			.at = rows.at, .pitch = rows.pitch, .stretch = DEPTH, .layout = AUR_A_IN_PLACE};
+	aur_attention_pack_lines(kind, rows, n, room);
+	return (struct aur_attention_lines){
+		.at = room, .pitch = DEPTH, .stretch = AUR_ATTENTION_TILE_FLOATS, .layout = AUR_A_BY_ROWS};
+}
+
+void aur_attention_scores(const struct aur_attention_kind *kind, const struct aur_attention_lines *lines, int64_t rows,
+	const float *across, struct aur_attention_range columns, float scale, float *tile)
+{
+	const aur_kernel kernel = aur_gemm_kernel_of(kind->pairs, lines->layout, rows, 2);
 	for (int64_t i = 0; i < stretches_of(kind); i++) {
 		const struct stretch s = stretch_of(kind, i);
-		struct aur_tile product = {
-			.steps = s.steps, .a = lines + i * AUR_ATTENTION_TILE_FLOATS, .alpha = scale, .add = i > 0, .pitch = DEPTH};
+		struct aur_tile product = {.steps = s.steps,
+			.a = lines->at + i * lines->stretch,
+			.a_pitch = lines->pitch,
+			.b_pitch = COLUMNS,
+			.alpha = scale,
+			.add = i > 0,
+			.pitch = DEPTH};
 		for (int64_t j = columns.begin / COLUMNS * COLUMNS; j < columns.end; j += COLUMNS) {
 			product.b = across + i * DEPTH * BLOCK + j * s.steps;
 			product.out = tile + j;
@@ -115,8 +131,9 @@ void aur_attention_gather(const struct aur_attention_kind *kind, const float *ti
 	for (int64_t d = 0; d < kind->size; d += COLUMNS) {
 		const int64_t width = width_at(kind->size, d);
 		product.b = along + d * BLOCK + first * width;
+		product.b_pitch = width;
 		product.out = y + d;
-		aur_gemm_kernel_of(kind->pairs, 0, rows, (int)(width / AUR_LANES))(&product);
+		aur_gemm_kernel_of(kind->pairs, AUR_A_BY_ROWS, rows, (int)(width / AUR_LANES))(&product);
 	}
 }
 

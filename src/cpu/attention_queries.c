@@ -35,19 +35,17 @@ static struct scratch carve(float *at, int64_t size)
 	return s;
 }
 
-/* n > 0, a multiple of LANES. A NaN is no maximum. */
-static float largest_of(const float *s, int64_t n)
+/* n > 0, a multiple of LANES. Lane by lane; a NaN is no maximum. */
+static aur_vec largest_lanes(const float *s, int64_t n)
 {
 	aur_vec largest = aur_vec_of(-INFINITY);
 	for (int64_t j = 0; j < n; j += AUR_LANES)
 		largest = aur_vec_larger(*aur_vec_in(s + j), largest);
-	float result = -INFINITY;
-	for (int i = 0; i < AUR_LANES; i++)
-		result = result < largest[i] ? largest[i] : result;
-	return result;
+	return largest;
 }
 
-static float exponentials(float *s, int64_t n, float largest)
+/* Scores become exp(score - largest). Returns their sum, lane by lane. */
+static aur_vec exponentials(float *s, int64_t n, float largest)
 {
 	const aur_vec shift = aur_vec_of(largest);
 	aur_vec sum = {0};
@@ -56,10 +54,7 @@ static float exponentials(float *s, int64_t n, float largest)
 		*aur_vec_at(s + j) = e;
 		sum += e;
 	}
-	float result = 0.0f;
-	for (int i = 0; i < AUR_LANES; i++)
-		result += sum[i];
-	return result;
+	return sum;
 }
 
 static void multiply(float *x, const float *by, int64_t n)
@@ -87,34 +82,50 @@ static int64_t seen_by(const struct place *place, int64_t i)
 	return keys < 0 ? 0 : keys < place->n ? keys : place->n;
 }
 
-/* Scores become exp(score - largest), 0 from those seen on. */
-static void softmax_tile(
-	const struct aur_attention_kind *kind, const struct scratch *scratch, const struct place *place)
+/* The largest score of each row, of those seen; what is not seen becomes 0 or, among the last sixteen seen, -inf. */
+static void largest_scores(const struct scratch *scratch, const struct place *place, float *largest)
 {
-	float *largest = scratch->largest + place->row, *sum = scratch->sum + place->row;
 	const int64_t width = aur_round_up(place->n, LANES);
-	_Alignas(64) float rescale[AUR_GEMM_MOST_ROWS] = {0};
+	_Alignas(64) float lanes[AUR_ATTENTION_LANES_FLOATS] = {0};
 	for (int64_t i = 0; i < place->rows; i++) {
 		float *s = scratch->tile + i * KEYS;
 		const int64_t seen = seen_by(place, i), n = aur_round_up(seen, LANES);
 		for (int64_t j = seen; j < n; j++)
 			s[j] = -INFINITY;
 		memset(s + n, 0, (size_t)(width - n) * sizeof *s);
-		const float here = seen > 0 ? largest_of(s, n) : -INFINITY;
-		const float now = largest[i] < here ? here : largest[i];
+		*aur_vec_at(lanes + i * AUR_LANES) = largest_lanes(s, n);
+	}
+	aur_attention_largest_of_rows(lanes, largest);
+}
+
+/* Scores become exp(score - largest), 0 from those seen on. */
+static void softmax_tile(
+	const struct aur_attention_kind *kind, const struct scratch *scratch, const struct place *place)
+{
+	float *largest = scratch->largest + place->row, *sum = scratch->sum + place->row;
+	_Alignas(64) float here[AUR_GEMM_MOST_ROWS], sums[AUR_GEMM_MOST_ROWS], rescale[AUR_GEMM_MOST_ROWS] = {0};
+	_Alignas(64) float lanes[AUR_ATTENTION_LANES_FLOATS] = {0};
+	largest_scores(scratch, place, here);
+	for (int64_t i = 0; i < place->rows; i++) {
+		const float now = largest[i] < here[i] ? here[i] : largest[i];
 		rescale[i] = largest[i] - now;
 		largest[i] = now;
 	}
 	for (int64_t i = 0; i < AUR_GEMM_MOST_ROWS; i += AUR_LANES)
 		*aur_vec_at(rescale + i) = aur_vec_exp_below(*aur_vec_in(rescale + i));
+	for (int64_t i = 0; i < place->rows; i++)
+		*aur_vec_at(lanes + i * AUR_LANES) =
+			exponentials(scratch->tile + i * KEYS, aur_round_up(seen_by(place, i), LANES), largest[i]);
+	aur_attention_add_rows(lanes, sums);
 	for (int64_t i = 0; i < place->rows; i++) {
-		const int64_t n = aur_round_up(seen_by(place, i), LANES);
-		if (n == 0)
+		if (seen_by(place, i) == 0)
 			continue;
-		sum[i] = sum[i] * rescale[i] + exponentials(scratch->tile + i * KEYS, n, largest[i]);
+		sum[i] *= rescale[i];
 		if (place->key > 0)
 			scale_row(scratch->sums + (place->row + i) * aur_attention_pitch(kind->size), rescale[i], kind->size);
 	}
+	for (int64_t i = 0; i < place->rows; i++)
+		sum[i] += sums[i];
 }
 
 static void drop(const struct aur_attention_queries *t, const struct scratch *scratch, const struct place *place)
@@ -145,11 +156,14 @@ static void add_tile(const struct aur_attention_queries *t, const struct aur_att
 	const struct scratch *scratch, const struct place *place)
 {
 	const struct aur_attention_range columns = {0, place->n};
-	aur_attention_pack_lines(kind, aur_rows_from(t->q, place->row, 0), place->rows, scratch->lines);
-	if (kind->tiny)
+	const struct aur_rows q = aur_rows_from(t->q, place->row, 0);
+	if (kind->tiny) {
+		aur_attention_pack_lines(kind, q, place->rows, scratch->lines);
 		tiny_scores(t, scratch, place);
-	else
-		aur_attention_scores(kind, scratch->lines, place->rows, scratch->keys, columns, t->scale, scratch->tile);
+	} else {
+		const struct aur_attention_lines lines = aur_attention_lines_of(kind, q, place->rows, scratch->lines);
+		aur_attention_scores(kind, &lines, place->rows, scratch->keys, columns, t->scale, scratch->tile);
+	}
 	softmax_tile(kind, scratch, place);
 	if (t->dropout)
 		drop(t, scratch, place);

@@ -13,8 +13,10 @@
  *       for PANEL_ROWS rows    pack A [rows, steps], 14 KiB: it stays in the first-level cache
  *         for PANEL_COLUMNS    kernel: a tile, added to C while both are near
  *
- * B is packed once for each block of rows and A once for each block of columns, both in less than 2% of the time of the
- * multiplications from about 256 rows and columns on. */
+ * B is packed once for each block of rows and A once for each block of columns. Small products do not repay that, and
+ * read what lies well as it lies: A wherever its rows lie along k (gemm_kernel.h), B where its rows are short and few
+ * panels come by. Where A's rows lie across, a panel is 56 bytes of each of up to 256 rows far apart: GROUP panels are
+ * packed at a time, which asks for every cache line once. */
 
 struct block {
 	const struct aur_gemm *p;
@@ -29,12 +31,18 @@ struct room {
 	float *b, *a, *sums;
 };
 
+enum {
+	IN_PLACE_PITCH = 384, /* most floats from row to row of a B that is read in place: rows apart by 2 KiB collide */
+	IN_PLACE_ROWS = 512,  /* most rows of C it serves: from there on packing pays */
+	LARGE_A = 1 << 20,    /* elements; a smaller A is still near from where it was written */
+};
+
 static struct room carve(void *memory)
 {
 	float *at = memory;
 	return (struct room){.b = at,
 		.a = at + AUR_GEMM_DEPTH * AUR_GEMM_WIDTH,
-		.sums = at + AUR_GEMM_DEPTH * (AUR_GEMM_WIDTH + AUR_GEMM_MOST_ROWS)};
+		.sums = at + AUR_GEMM_DEPTH * AUR_GEMM_WIDTH + AUR_GEMM_GROUP * AUR_GEMM_PANEL};
 }
 
 static const void *element_of(const void *data, enum aur_dtype type, int64_t i)
@@ -64,6 +72,13 @@ static struct aur_pack_source source_of(const struct block *block, int is_a, int
 static int64_t panel_width(const struct block *block, int64_t j)
 {
 	return block->columns - j > AUR_LANES ? AUR_PANEL_COLUMNS : AUR_LANES;
+}
+
+static int b_in_place(const struct block *block)
+{
+	const struct aur_gemm *p = block->p;
+	return p->type == AUR_F32 && !p->transpose_b && p->ldb <= IN_PLACE_PITCH && block->rows <= IN_PLACE_ROWS &&
+		   block->columns % AUR_PANEL_COLUMNS == 0;
 }
 
 static void pack_b(const struct block *block, float *to)
@@ -135,13 +150,13 @@ static void finish_narrow_tile(const struct target *target, const float *sums, i
 		}
 }
 
-static void multiply_tile(
-	const struct block *block, struct aur_tile *tile, int64_t row, int64_t rows, int64_t column, int64_t columns)
+static void multiply_tile(const struct block *block, enum aur_a_layout layout, struct aur_tile *tile, int64_t row,
+	int64_t rows, int64_t column, int64_t columns)
 {
 	const struct aur_gemm *p = block->p;
 	const int64_t width = columns > AUR_LANES ? AUR_PANEL_COLUMNS : AUR_LANES;
 	const struct target target = target_of(block, row, column);
-	const aur_kernel kernel = aur_gemm_kernel_of(block->pairs, p->transpose_a, rows, (int)(width / AUR_LANES));
+	const aur_kernel kernel = aur_gemm_kernel_of(block->pairs, layout, rows, (int)(width / AUR_LANES));
 	_Alignas(64) float sums[AUR_GEMM_MOST_ROWS * AUR_PANEL_COLUMNS];
 	if (columns == width && rows % 2 == 0) {
 		tile->out = target.at;
@@ -169,48 +184,92 @@ struct panel {
 	struct aur_pack_source source;
 };
 
-static struct panel panel_of(const struct block *block, int64_t i, int64_t panels)
+static int64_t panels_of(const struct block *block)
 {
-	const int64_t pairs = (block->rows + 1) / 2;
-	const int64_t begin = pairs * i / panels * 2, end = pairs * (i + 1) / panels * 2;
+	return (block->rows + AUR_PANEL_ROWS - 1) / AUR_PANEL_ROWS;
+}
+
+/* Row of the block that panel i begins at; of the last and one more, its end. */
+static int64_t panel_begin(const struct block *block, int64_t i)
+{
+	const int64_t begin = (block->rows + 1) / 2 * i / panels_of(block) * 2;
+	return begin < block->rows ? begin : block->rows;
+}
+
+static struct panel panel_of(const struct block *block, int64_t i)
+{
+	const int64_t begin = panel_begin(block, i);
 	struct panel panel = {.row = block->row + begin};
-	if (i >= panels)
+	if (i >= panels_of(block))
 		return panel;
-	panel.rows = (end < block->rows ? end : block->rows) - begin;
+	panel.rows = panel_begin(block, i + 1) - begin;
 	panel.source = source_of(block, 1, panel.row, panel.rows);
 	return panel;
 }
 
-/* A packed panel of rows against all packed panels of columns. While it is multiplied, the next one is fetched from
- * memory, a part with each tile: packing it would otherwise wait for every line. */
-static void multiply_panel(
-	const struct block *block, const struct panel *panel, const struct panel *next, const struct room *room)
+/* A panel of rows, packed or in place, against all panels of columns. While it is multiplied, lines of `next` are
+ * brought near, a part with each tile: packing them would otherwise wait for every one. */
+static void multiply_panel(const struct block *block, enum aur_a_layout layout, const struct panel *panel,
+	struct aur_tile *tile, const struct panel *next, const struct room *room)
 {
-	struct aur_tile tile = {
-		.steps = aur_pack_steps(block->depth, block->pairs), .a = room->a, .b = room->b, .alpha = block->p->alpha};
+	const struct aur_gemm *p = block->p;
 	const int64_t tiles = (block->columns + AUR_PANEL_COLUMNS - 1) / AUR_PANEL_COLUMNS;
+	const int in_place = b_in_place(block);
+	const float *b = in_place ? (const float *)p->b + block->k * p->ldb + block->column : room->b;
+	tile->steps = aur_pack_steps(block->depth, block->pairs);
+	tile->alpha = p->alpha;
 	for (int64_t i = 0; i < tiles; i++) {
 		const int64_t j = i * AUR_PANEL_COLUMNS, width = panel_width(block, j), left = block->columns - j;
-		if (next->rows > 0 && block->p->m * block->p->k > 1 << 20)
+		if (next && next->rows > 0)
 			aur_pack_prefetch(&next->source, i, tiles);
-		multiply_tile(block, &tile, panel->row, panel->rows, block->column + j, left < width ? left : width);
-		tile.b += tile.steps * width;
+		tile->b = in_place ? b + j : b + tile->steps * j;
+		tile->b_pitch = in_place ? p->ldb : width;
+		multiply_tile(block, layout, tile, panel->row, panel->rows, block->column + j, left < width ? left : width);
+	}
+}
+
+/* A's rows lie along k. */
+static void multiply_rows_along(const struct block *block, const struct room *room)
+{
+	const int large = block->p->m * block->p->k > LARGE_A;
+	struct panel next = panel_of(block, 0);
+	for (int64_t i = 0; i < panels_of(block); i++) {
+		const struct panel panel = next;
+		const int in_place = aur_gemm_reads_in_place(block->p->type, panel.rows, panel.source.pitch);
+		struct aur_tile tile = {
+			.a = in_place ? panel.source.data : room->a, .a_pitch = in_place ? panel.source.pitch : AUR_GEMM_DEPTH};
+		next = panel_of(block, i + 1);
+		if (!in_place)
+			aur_pack_by_lines(&panel.source, (panel.rows + 1) / 2 * 2, room->a);
+		multiply_panel(block, in_place ? AUR_A_IN_PLACE : AUR_A_BY_ROWS, &panel, &tile, large ? &next : NULL, room);
+	}
+}
+
+/* A's rows lie across: panels [first, first + n). */
+static void multiply_group(const struct block *block, int64_t first, int64_t n, const struct room *room)
+{
+	int64_t begins[AUR_GEMM_GROUP + 1];
+	const int64_t row = panel_begin(block, first);
+	for (int64_t i = 0; i <= n; i++)
+		begins[i] = panel_begin(block, first + i) - row;
+	const struct aur_pack_source source = source_of(block, 1, block->row + row, begins[n]);
+	aur_pack_group_by_steps(&source, begins, n, room->a);
+	for (int64_t i = 0; i < n; i++) {
+		const struct panel panel = panel_of(block, first + i);
+		struct aur_tile tile = {.a = room->a + i * AUR_GEMM_PANEL, .a_pitch = AUR_GEMM_MOST_ROWS};
+		multiply_panel(block, AUR_A_BY_STEPS, &panel, &tile, NULL, room);
 	}
 }
 
 static void multiply_rows(const struct block *block, const struct room *room)
 {
-	const int64_t panels = (block->rows + AUR_PANEL_ROWS - 1) / AUR_PANEL_ROWS;
-	struct panel next = panel_of(block, 0, panels);
-	for (int64_t i = 0; i < panels; i++) {
-		const struct panel panel = next;
-		next = panel_of(block, i + 1, panels);
-		if (panel.source.along)
-			aur_pack_by_lines(&panel.source, (panel.rows + 1) / 2 * 2, room->a);
-		else
-			aur_pack_by_steps(&panel.source, AUR_GEMM_MOST_ROWS, room->a);
-		multiply_panel(block, &panel, &next, room);
+	const int64_t panels = panels_of(block);
+	if (!block->p->transpose_a) {
+		multiply_rows_along(block, room);
+		return;
 	}
+	for (int64_t i = 0; i < panels; i += AUR_GEMM_GROUP)
+		multiply_group(block, i, panels - i < AUR_GEMM_GROUP ? panels - i : AUR_GEMM_GROUP, room);
 }
 
 static void multiply_block(struct block *block, const struct room *room)
@@ -220,7 +279,8 @@ static void multiply_block(struct block *block, const struct room *room)
 	block->sums = p->c_type == AUR_BF16 ? room->sums : NULL;
 	for (block->k = 0; block->k < p->k || block->k == 0; block->k += depth) {
 		block->depth = p->k - block->k < depth ? p->k - block->k : depth;
-		pack_b(block, room->b);
+		if (!b_in_place(block))
+			pack_b(block, room->b);
 		multiply_rows(block, room);
 	}
 }

@@ -24,12 +24,17 @@ enum {
 	AUR_GEMM_WIDTH = 512,  /* columns of B packed at a time */
 	AUR_GEMM_HEIGHT = 512, /* rows of C whose partial sums are kept aside while C is bf16 */
 	AUR_GEMM_MOST_ROWS = 16,
+	AUR_GEMM_GROUP = 8, /* panels of A packed at a time where A's rows lie across */
+
+	/* Floats of a packed panel of A. Panels begin a cache line more apart than they are large: written side by side,
+	 * they would otherwise all want the same few places of a cache. */
+	AUR_GEMM_PANEL = AUR_GEMM_DEPTH * AUR_GEMM_MOST_ROWS + 16,
 };
 
-/* Memory for packed operands, aligned to 64 bytes, of one thread: a block of B, a panel of A, and sums for bf16 C. */
+/* Memory for packed operands, aligned to 64 bytes, of one thread: a block of B, panels of A, and sums for bf16 C. */
 #define AUR_GEMM_ROOM                                                                                                  \
-	(sizeof(float) *                                                                                                   \
-		(size_t)(AUR_GEMM_DEPTH * (AUR_GEMM_WIDTH + AUR_GEMM_MOST_ROWS) + AUR_GEMM_HEIGHT * AUR_GEMM_WIDTH))
+	(sizeof(float) * (size_t)(AUR_GEMM_DEPTH * AUR_GEMM_WIDTH + AUR_GEMM_GROUP * AUR_GEMM_PANEL +                      \
+							  AUR_GEMM_HEIGHT * AUR_GEMM_WIDTH))
 
 struct aur_gemm {
 	int transpose_a, transpose_b;

@@ -100,6 +100,42 @@ void aur_pack_panels_by_steps(const struct aur_pack_source *s, float *to)
 			pack_row(s, l, j, AUR_PANEL_COLUMNS, to + j * steps);
 }
 
+static void prefetch_bytes(const char *from, int64_t bytes)
+{
+	for (int64_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch(from + at);
+}
+
+/* Whole registers of the panels [0, panels) of a row of floats. */
+static inline void copy_panels(const float *row, const int64_t *begins, int64_t panels, float *to)
+{
+	for (int64_t i = 0; i < panels; i++, to += AUR_GEMM_PANEL)
+		for (int64_t j = 0; j < AUR_GEMM_MOST_ROWS; j += AUR_LANES)
+			*(aur_vec *)(void *)(to + j) = *(const aur_vec_loose *)(const void *)(row + begins[i] + j);
+}
+
+/* A row of the operand is a few hundred bytes here, and the next one far: the processor's own prefetching does not see
+ * it coming. */
+void aur_pack_group_by_steps(const struct aur_pack_source *s, const int64_t *begins, int64_t panels, float *to)
+{
+	enum { ROWS_AHEAD = 8 };
+	const int64_t stride = s->pairs ? 2 : 1, element = (int64_t)aur_dtype_bytes(s->type);
+	const int last_whole = s->readable >= begins[panels - 1] + AUR_GEMM_MOST_ROWS;
+	const int64_t whole = s->type != AUR_F32 ? 0 : last_whole ? panels : panels - 1;
+	for (int64_t l = 0; l < s->depth; l += stride, to += AUR_GEMM_MOST_ROWS) {
+		for (int64_t ahead = l + ROWS_AHEAD; ahead < l + ROWS_AHEAD + stride && ahead < s->depth; ahead++)
+			prefetch_bytes((const char *)s->data + ahead * s->pitch * element, begins[panels] * element);
+		if (whole > 0)
+			copy_panels((const float *)s->data + l * s->pitch, begins, whole, to);
+		for (int64_t i = whole; i < panels; i++) {
+			const int64_t lines = begins[i + 1] - begins[i];
+			float *panel = to + i * AUR_GEMM_PANEL;
+			pack_row(s, l, begins[i], lines, panel);
+			memset(panel + lines, 0, (size_t)(AUR_GEMM_MOST_ROWS - lines) * sizeof *panel);
+		}
+	}
+}
+
 /* ---- lines that lie along: transposed in squares of four ---- */
 
 static four load_four(const void *at)
@@ -252,12 +288,6 @@ void aur_pack_by_lines(const struct aur_pack_source *s, int64_t height, float *t
 	}
 	for (int64_t i = s->lines; i < height; i++, to += AUR_GEMM_DEPTH)
 		memset(to, 0, (size_t)aur_pack_steps(s->depth, s->pairs) * sizeof *to);
-}
-
-static void prefetch_bytes(const char *from, int64_t bytes)
-{
-	for (int64_t at = 0; at < bytes; at += 64)
-		__builtin_prefetch(from + at);
 }
 
 void aur_pack_prefetch(const struct aur_pack_source *s, int64_t part, int64_t parts)

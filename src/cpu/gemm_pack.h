@@ -32,6 +32,10 @@ void aur_pack_by_steps(const struct aur_pack_source *source, int64_t width, floa
  * each of 256 rows, 1.0 ns a float where this takes 0.6 (a Xeon whose memory copies 9 GB/s a core). */
 void aur_pack_panels_by_steps(const struct aur_pack_source *source, float *to);
 
+/* The same for panels of A: panel i holds the lines [begins[i], begins[i + 1]) and lies AUR_GEMM_PANEL floats after the
+ * one before it, as [steps][AUR_GEMM_MOST_ROWS]. begins[0] is 0; what is no line is zero or what lies there. */
+void aur_pack_group_by_steps(const struct aur_pack_source *source, const int64_t *begins, int64_t panels, float *to);
+
 /* Each line on its own: to[line][AUR_GEMM_DEPTH], `height` lines in all, those beyond source's zero. */
 void aur_pack_by_lines(const struct aur_pack_source *source, int64_t height, float *to);
 
