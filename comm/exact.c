@@ -10,13 +10,13 @@ int aur_leaf_tree_buffers(int64_t leaves)
 	return buffers;
 }
 
-aur_status aur_leaf_tree_begin(struct aur_leaf_tree *tree, struct aur_backend *backend, float **leaf)
+aur_status aur_leaf_tree_begin(struct aur_leaf_tree *tree, float **leaf)
 {
 	if (tree->waiting >= tree->n_buffers)
 		return aur_fail(AUR_INTERNAL, "exact reduction: more leaves than planned");
 	*leaf = tree->buffers[tree->waiting];
 	tree->level[tree->waiting] = 0;
-	return backend->ops->zero(backend, *leaf, (size_t)tree->count * sizeof **leaf);
+	return AUR_OK;
 }
 
 /* Two sums of equal level become one of the next: a + b with a the earlier leaves, in a's buffer. */

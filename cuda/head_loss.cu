@@ -141,13 +141,13 @@ static aur_status compute_losses(struct aur_cuda *cuda, const struct aur_head_lo
 	return aur_cuda_head_rows(cuda, who, &rows);
 }
 
-/* d_w += g^T x, for the tokens [first, first + count). */
+/* d_w = or += g^T x, for the tokens [first, first + count). Of several chunks the first may overwrite. */
 static aur_status weight_gradient_of(
 	struct aur_cuda *cuda, const struct aur_head_loss *op, const struct chunk *chunk, int64_t first, int64_t count)
 {
 	struct aur_cuda_product product = {};
 	product.transpose_a = 1;
-	product.accumulate = 1;
+	product.accumulate = !op->overwrite || chunk->begin > 0;
 	product.m = count;
 	product.n = aur_columns(&op->w);
 	product.k = chunk->rows;

@@ -69,12 +69,12 @@ static aur_status input_gradient(struct aur_cuda *cuda, const char *who, const s
 	return aur_cuda_multiply(cuda, who, &product);
 }
 
-/* d_w += d_y^T x, in fp32 */
+/* d_w = or += d_y^T x, in fp32 */
 static aur_status weight_gradient(struct aur_cuda *cuda, const char *who, const struct aur_linear_backward *op)
 {
 	struct aur_cuda_product product = {};
 	product.transpose_a = 1;
-	product.accumulate = 1;
+	product.accumulate = !op->overwrite;
 	product.m = aur_columns(&op->d_y);
 	product.n = aur_columns(&op->d_w);
 	product.k = aur_rows(&op->d_y);

@@ -104,6 +104,7 @@ static aur_status run_once(struct bench *bench, double *seconds)
 		.state = bench->state,
 		.loss = bench->losses,
 		.gradients = bench->gradients,
+		.first = bench->backend->host_memory,
 		.gradient_scale = 1e-3f,
 	};
 	const double start = aur_clock_s();

@@ -102,7 +102,7 @@ static aur_status input_gradient(struct aur_cpu *cpu, const struct aur_head_loss
 									 .ldc = width});
 }
 
-/* d_w += g^T x */
+/* d_w = or += g^T x. Of several chunks the first may overwrite. */
 static aur_status weight_gradient(struct aur_cpu *cpu, const struct aur_head_loss *op, const struct chunk *chunk)
 {
 	const int64_t width = aur_columns(&op->w);
@@ -111,7 +111,7 @@ static aur_status weight_gradient(struct aur_cpu *cpu, const struct aur_head_los
 									 .n = width,
 									 .k = chunk->rows,
 									 .alpha = 1.0f,
-									 .accumulate = 1,
+									 .accumulate = !op->overwrite || chunk->begin > 0,
 									 .type = op->x.dtype,
 									 .a = chunk->logits,
 									 .lda = gradient_pitch(op),

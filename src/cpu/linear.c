@@ -76,7 +76,7 @@ static aur_status input_gradient(struct aur_cpu *cpu, const struct aur_linear_ba
 									 .ldc = inputs});
 }
 
-/* d_w += d_y^T x */
+/* d_w = or += d_y^T x */
 static aur_status weight_gradient(struct aur_cpu *cpu, const struct aur_linear_backward *op)
 {
 	const int64_t outputs = aur_columns(&op->d_y), inputs = aur_columns(&op->d_w);
@@ -85,7 +85,7 @@ static aur_status weight_gradient(struct aur_cpu *cpu, const struct aur_linear_b
 									 .n = inputs,
 									 .k = aur_rows(&op->d_y),
 									 .alpha = 1.0f,
-									 .accumulate = 1,
+									 .accumulate = !op->overwrite,
 									 .type = op->d_y.dtype,
 									 .a = op->d_y.data,
 									 .lda = outputs,

@@ -117,6 +117,13 @@ static aur_status decoder_append(struct aur_decoder *decoder, const int32_t *tok
 	return decoder->backend->ops->synchronise(decoder->backend);
 }
 
+/* A row of the table gets what the tokens give it, which is nothing for most. */
+static int bigram_overwrites(const struct aur_model *model, int64_t item)
+{
+	(void)model, (void)item;
+	return 0;
+}
+
 const struct aur_model_ops aur_bigram_ops = {
 	.describe = describe_bigram,
 	.destroy = destroy_bigram,
@@ -127,6 +134,7 @@ const struct aur_model_ops aur_bigram_ops = {
 	.discard = discard_bigram,
 	.forward = bigram_forward,
 	.backward = bigram_backward,
+	.overwrites = bigram_overwrites,
 	.decoder_prepare = decoder_prepare,
 	.decoder_carve = decoder_carve,
 	.decoder_discard = decoder_discard,

@@ -248,6 +248,13 @@ static void discard_gpt(struct aur_workspace *workspace)
 	workspace->gpt = NULL;
 }
 
+/* Weights of products, the head's among them, which the embedding's gradient is added to where they are one. */
+static int gpt_overwrites(const struct aur_model *model, int64_t item)
+{
+	const int tied = model->config.tie_embeddings && item == model->gpt->outer[AUR_WTE];
+	return tied || model->parameters.items[item].role == AUR_ROLE_WEIGHT;
+}
+
 const struct aur_model_ops aur_gpt_ops = {
 	.describe = aur_gpt_describe,
 	.destroy = destroy_gpt,
@@ -258,6 +265,7 @@ const struct aur_model_ops aur_gpt_ops = {
 	.discard = discard_gpt,
 	.forward = aur_gpt_forward,
 	.backward = aur_gpt_backward,
+	.overwrites = gpt_overwrites,
 	.decoder_prepare = aur_gpt_decoder_prepare,
 	.decoder_carve = aur_gpt_decoder_carve,
 	.decoder_discard = aur_gpt_decoder_discard,

@@ -257,6 +257,7 @@ aur_status aur_gpt_head_loss(const struct aur_gpt_pass *pass, const struct aur_m
 		op.d_x = aur_gpt_rows(pass, d_hidden, model->config.n_embd);
 		op.d_w = aur_model_tensor(model, batch->gradients, head);
 		op.d_bias = aur_model_tensor(model, batch->gradients, outer[AUR_LM_HEAD_BIAS]);
+		op.overwrite = batch->first;
 	}
 	const aur_status status = pass->backend->ops->head_loss(pass->backend, &op);
 	aur_parameters_release(&model->parameters, -1, &weights);

@@ -26,6 +26,9 @@ struct aur_model_ops {
 	 * gradients. */
 	aur_status (*forward)(struct aur_workspace *workspace, const struct aur_micro_batch *batch);
 	aur_status (*backward)(struct aur_workspace *workspace, const struct aur_micro_batch *batch);
+	/* Whether the first micro-batch of a sum writes all of the gradient of parameter `item`, before anything is added
+	 * to it. */
+	int (*overwrites)(const struct aur_model *model, int64_t item);
 
 	/* The same three for a decoder, and one step of it: logits after the last of `count` tokens into decoder->logits.
 	 */

@@ -83,6 +83,26 @@ double aur_model_flops_per_token(const struct aur_model *model, int64_t position
 	return model->ops->flops_per_token(model, positions);
 }
 
+static aur_status zero_between(struct aur_backend *backend, float *gradients, int64_t begin, int64_t end)
+{
+	return end > begin ? backend->ops->zero(backend, gradients + begin, (size_t)(end - begin) * sizeof *gradients)
+					   : AUR_OK;
+}
+
+aur_status aur_model_begin_gradients(const struct aur_model *model, struct aur_backend *backend, float *gradients)
+{
+	const struct aur_parameters *parameters = &model->parameters;
+	int64_t done = 0;
+	for (int64_t i = 0; i < parameters->n_items; i++) {
+		const struct aur_parameter *item = &parameters->items[i];
+		if (!model->ops->overwrites(model, i))
+			continue;
+		AUR_TRY(zero_between(backend, gradients, done, item->offset));
+		done = item->offset + item->count;
+	}
+	return zero_between(backend, gradients, done, parameters->count);
+}
+
 struct aur_tensor aur_model_tensor(const struct aur_model *model, const float *arena, int64_t item)
 {
 	if (!arena || item < 0)

@@ -5,18 +5,19 @@
 
 struct shape {
 	int64_t batch, positions, width, vocabulary;
-	int bias;
+	int bias, overwrite;
 };
 
-/* The last two have more rows than one chunk: 1024 rows, and 64 of a vocabulary so large that a chunk is 192. */
-static const struct shape shapes[] = {{1, 1, 1, 1, 1}, {2, 3, 5, 7, 0}, {3, 11, 16, 65, 1}, {2, 17, 33, 1031, 1},
-	{2, 19, 24, 1096, 1}, {9, 131, 8, 29, 1}, {2, 128, 2, 65537, 0}};
+/* The last three have more rows than one chunk: 1024 rows, and 64 of a vocabulary so large that a chunk is 192. */
+static const struct shape shapes[] = {{1, 1, 1, 1, 1, 0}, {2, 3, 5, 7, 0, 0}, {3, 11, 16, 65, 1, 1},
+	{2, 17, 33, 1031, 1, 0}, {2, 19, 24, 1096, 1, 1}, {9, 131, 8, 29, 1, 0}, {9, 131, 8, 29, 1, 1},
+	{2, 128, 2, 65537, 0, 0}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* The last would take the emulator minutes. */
 static struct shape shape_of(int i)
 {
-	return ops_emulated() && i == SHAPES - 1 ? (struct shape){1, 70, 2, 20011, 0} : shapes[i];
+	return ops_emulated() && i == SHAPES - 1 ? (struct shape){1, 70, 2, 20011, 0, 0} : shapes[i];
 }
 
 static const float gradient_scale = 0.37f;
@@ -49,6 +50,12 @@ static struct aur_backend *open_for(struct shape s, enum aur_dtype type)
 		.training = 1});
 }
 
+/* NaN where it is to be overwritten. */
+static float *weight_gradient(struct aur_backend *backend, struct shape s, int64_t count)
+{
+	return ops_put(backend, s.overwrite ? NULL : ops_random(count, 5, 0.1f), count);
+}
+
 static void run_with_gradients(const void *argument, void *result)
 {
 	const struct shape s = *(const struct shape *)argument;
@@ -56,7 +63,7 @@ static void run_with_gradients(const void *argument, void *result)
 	struct aur_backend *backend = open_for(s, AUR_F32);
 	double *loss = ops_put_bytes(backend, NULL, (size_t)z.loss * sizeof *loss);
 	float *d_x = ops_put(backend, NULL, z.x);
-	float *d_w = ops_put(backend, ops_random(z.w, 5, 0.1f), z.w);
+	float *d_w = weight_gradient(backend, s, z.w);
 	float *d_bias = ops_put(backend, ops_random(s.vocabulary, 6, 0.1f), s.vocabulary);
 	struct aur_head_loss op = {.x = aur_view2(ops_put(backend, ops_random(z.x, 1, 1.0f), z.x), z.rows, s.width),
 		.w = aur_view2(ops_put(backend, ops_random(z.w, 2, 0.7f), z.w), s.vocabulary, s.width),
@@ -65,6 +72,7 @@ static void run_with_gradients(const void *argument, void *result)
 		.loss = ops_view_f64(loss, z.loss),
 		.d_x = aur_view2(d_x, z.rows, s.width),
 		.d_w = aur_view2(d_w, s.vocabulary, s.width),
+		.overwrite = s.overwrite,
 		.gradient_scale = gradient_scale};
 	if (s.bias) {
 		op.bias = aur_view1(ops_put(backend, ops_random(s.vocabulary, 3, 1.0f), s.vocabulary), s.vocabulary);
@@ -131,7 +139,7 @@ static struct reference reference_of(struct shape s)
 		.targets = ops_random_tokens(z.rows, 4, s.vocabulary),
 		.loss = ops_memory((size_t)z.loss * sizeof(double)),
 		.d_x = ops_memory((size_t)z.x * sizeof(double)),
-		.d_w = ops_doubles(ops_random(z.w, 5, 0.1f), z.w),
+		.d_w = s.overwrite ? ops_memory((size_t)z.w * sizeof(double)) : ops_doubles(ops_random(z.w, 5, 0.1f), z.w),
 		.d_bias = ops_doubles(ops_random(s.vocabulary, 6, 0.1f), s.vocabulary)};
 	reference_all(&r, s);
 	return r;
@@ -202,7 +210,7 @@ static void bits_do_not_depend_on_the_number_of_threads(void **state)
 
 static double loss_of_logits(const float *bias, int64_t vocabulary, int32_t target)
 {
-	struct aur_backend *backend = open_for((struct shape){1, 1, 1, vocabulary, 1}, AUR_F32);
+	struct aur_backend *backend = open_for((struct shape){1, 1, 1, vocabulary, 1, 0}, AUR_F32);
 	double *loss = ops_put_bytes(backend, NULL, sizeof *loss);
 	const struct aur_head_loss op = {.x = aur_view2(ops_put_zeros(backend, 1), 1, 1),
 		.w = aur_view2(ops_put_zeros(backend, vocabulary), vocabulary, 1),
@@ -240,7 +248,7 @@ static void targets_outside_the_vocabulary_are_refused(void **state)
 	static const int32_t wild[][2] = {{0, 4}, {-1, 0}, {0, INT32_MAX}};
 	static const char *const messages[] = {
 		"head_loss: targets[1] is 4", "head_loss: targets[0] is -1", "head_loss: targets[1] is 2147483647"};
-	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 0}, AUR_F32);
+	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 0, 0}, AUR_F32);
 	const float *x = ops_random(6, 1, 1.0f), *w = ops_random(12, 2, 1.0f), *zeros = ops_memory(12 * sizeof *zeros);
 	const struct ops_guarded d_x = ops_put_guarded(backend, zeros, 6), d_w = ops_put_guarded(backend, zeros, 12);
 	double *loss = ops_put_bytes(backend, NULL, 2 * sizeof *loss);
@@ -267,7 +275,7 @@ static void targets_outside_the_vocabulary_are_refused(void **state)
 static void wrong_shapes_are_refused(void **state)
 {
 	(void)state;
-	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 1}, AUR_F32);
+	struct aur_backend *backend = open_for((struct shape){1, 2, 3, 4, 1, 0}, AUR_F32);
 	float *data = ops_put_zeros(backend, 128);
 	double *loss = ops_put_bytes(backend, NULL, 2 * sizeof *loss);
 	struct aur_head_loss op = {.x = aur_view2(data, 2, 3),
@@ -343,7 +351,7 @@ static void a_batch_gives_what_its_sequences_give(void **state)
 	/* Two orders of 65,537 fp32 terms differ by the root of their number at most, times 2^-24. */
 	static const double orders = 2e-5;
 	const int large = !ops_on_cpu() && !ops_emulated();
-	const struct shape all = large ? (struct shape){4, 1024, 2, 65537, 0} : (struct shape){4, 300, 3, 29, 0};
+	const struct shape all = large ? (struct shape){4, 1024, 2, 65537, 0, 0} : (struct shape){4, 300, 3, 29, 0, 0};
 	struct shape one = all;
 	one.batch = 1;
 	const struct sizes z = sizes_of(one);

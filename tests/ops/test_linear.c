@@ -5,9 +5,10 @@ struct shape {
 };
 
 /* 1, primes, what no vector width divides, sizes that are cut into several blocks, and depths beyond one partial sum,
- * of numbers (256) and of pairs (512), even and odd. */
+ * of numbers (256) and of pairs (512), even and odd. The last two: what the CPU reads in place over several partial
+ * sums, and rows that lie so far apart that it does not. */
 static const struct shape shapes[] = {{1, 1, 1}, {1, 300, 1031}, {4, 47, 131}, {7, 13, 5}, {3, 17, 31}, {100, 33, 439},
-	{64, 128, 384}, {193, 131, 257}, {512, 96, 64}, {19, 1031, 23}, {600, 45, 519}};
+	{64, 128, 384}, {193, 131, 257}, {512, 96, 64}, {19, 1031, 23}, {600, 45, 519}, {70, 64, 700}, {35, 1024, 64}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static const enum aur_dtype types[] = {AUR_F32, AUR_BF16};
@@ -104,11 +105,13 @@ static void output_is_the_product_plus_the_bias(void **state)
 	}
 }
 
+/* Overwritten, d_w is NaN before. */
 static struct results run_backward(
-	struct aur_backend *backend, struct shape s, enum aur_dtype type, const struct arrays *a)
+	struct aur_backend *backend, struct shape s, enum aur_dtype type, const struct arrays *a, int overwrite)
 {
+	const int64_t weights = s.outputs * s.inputs;
 	struct results r = {.d_x = output_of(backend, type, s.n * s.inputs),
-		.d_w = ops_put(backend, a->d_w, s.outputs * s.inputs),
+		.d_w = overwrite ? output_of(backend, AUR_F32, weights) : ops_put(backend, a->d_w, weights),
 		.d_bias = ops_put(backend, a->d_bias, s.outputs)};
 	const struct aur_linear_backward op = {
 		.d_y = aur_view2_of(ops_put_as(backend, type, a->d_y, s.n * s.outputs), type, s.n, s.outputs),
@@ -116,22 +119,23 @@ static struct results run_backward(
 		.w = aur_view2_of(ops_put_as(backend, type, a->w, s.outputs * s.inputs), type, s.outputs, s.inputs),
 		.d_x = aur_view2_of(r.d_x, type, s.n, s.inputs),
 		.d_w = aur_view2(r.d_w, s.outputs, s.inputs),
-		.d_bias = aur_view1(r.d_bias, s.outputs)};
+		.d_bias = aur_view1(r.d_bias, s.outputs),
+		.overwrite = overwrite};
 	ops_assert_status(backend->ops->linear_backward(backend, &op), AUR_OK, "");
 	return r;
 }
 
-/* d_w and d_bias start from numbers other than 0: parameters' gradients accumulate. */
-static void check_backward(struct shape s, enum aur_dtype type)
+/* d_w and d_bias start from numbers other than 0: parameters' gradients accumulate, d_w unless it is overwritten. */
+static void check_backward(struct shape s, enum aur_dtype type, int overwrite)
 {
 	struct aur_backend *backend = open_for(s, type);
 	const struct arrays a = arrays_of(s, type);
-	const struct results r = run_backward(backend, s, type, &a);
+	const struct results r = run_backward(backend, s, type, &a, overwrite);
 	const int64_t weights = s.outputs * s.inputs, inputs = s.n * s.inputs;
 	const double *d_x = product(s.n, s.inputs, s.outputs, a.d_y, s.outputs, 1, a.w, s.inputs, 1);
 	double *d_w = product(s.outputs, s.inputs, s.n, a.d_y, 1, s.outputs, a.x, s.inputs, 1);
 	double *d_bias = ops_doubles(a.d_bias, s.outputs);
-	for (int64_t i = 0; i < weights; i++)
+	for (int64_t i = 0; !overwrite && i < weights; i++)
 		d_w[i] += (double)a.d_w[i];
 	for (int64_t i = 0; i < s.n * s.outputs; i++)
 		d_bias[i % s.outputs] += (double)a.d_y[i];
@@ -145,7 +149,14 @@ static void gradients_are_written_for_inputs_and_added_for_parameters(void **sta
 {
 	(void)state;
 	for (int i = 0; i < SHAPES * TYPES; i++)
-		check_backward(shapes[i / TYPES], types[i % TYPES]);
+		check_backward(shapes[i / TYPES], types[i % TYPES], 0);
+}
+
+static void a_weight_gradient_can_be_overwritten(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SHAPES * TYPES; i++)
+		check_backward(shapes[i / TYPES], types[i % TYPES], 1);
 }
 
 struct both {
@@ -168,7 +179,7 @@ static void run_both(const void *argument, void *result)
 	const struct arrays a = arrays_of(s, b->type);
 	const size_t element = aur_dtype_bytes(b->type);
 	const void *y = run_forward(backend, s, b->type, &a, 1);
-	const struct results r = run_backward(backend, s, b->type, &a);
+	const struct results r = run_backward(backend, s, b->type, &a, 0);
 	const struct {
 		const void *from;
 		size_t bytes;
@@ -251,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_is_the_product_plus_the_bias),
 		cmocka_unit_test(gradients_are_written_for_inputs_and_added_for_parameters),
+		cmocka_unit_test(a_weight_gradient_can_be_overwritten),
 		cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),
 		cmocka_unit_test(bits_of_a_row_do_not_depend_on_the_rows_beside_it),
 		cmocka_unit_test(shapes_that_disagree_are_refused),

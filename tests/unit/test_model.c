@@ -116,6 +116,35 @@ static void gradients_of_micro_batches_add_up(void **state)
 	check_accumulation(bigram(13));
 }
 
+/* Whatever a buffer holds, the first micro-batch of a sum leaves in it what it would have added to zeros. */
+static void check_first(struct aur_model_config config)
+{
+	struct rig rig = rig_of(config, 2, 8, 1);
+	float *first = malloc((size_t)rig.count * sizeof *first);
+	struct aur_micro_batch batch = micro_batch(&rig);
+	assert_non_null(first);
+	for (int64_t i = 0; i < rig.count; i++)
+		first[i] = NAN;
+	batch.gradients = rig.gradients;
+	assert_int_equal(aur_model_run(rig.workspace, &batch), AUR_OK);
+	assert_int_equal(aur_model_begin_gradients(rig.model, rig.backend, first), AUR_OK);
+	batch.gradients = first;
+	batch.first = 1;
+	assert_int_equal(aur_model_run(rig.workspace, &batch), AUR_OK);
+	for (int64_t i = 0; i < rig.count; i++)
+		assert_true(first[i] == rig.gradients[i]);
+	free(first);
+	clear_rig(&rig);
+}
+
+static void the_first_micro_batch_needs_no_zeros(void **state)
+{
+	(void)state;
+	check_first(tiny());
+	check_first(original());
+	check_first(bigram(13));
+}
+
 /* Evaluation shares buffers between layers; nothing that is still needed may be overwritten. */
 static void check_evaluation(struct aur_model_config config)
 {
@@ -436,6 +465,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gradients_of_micro_batches_add_up),
+		cmocka_unit_test(the_first_micro_batch_needs_no_zeros),
 		cmocka_unit_test(evaluation_gives_the_loss_of_training),
 		cmocka_unit_test(evaluation_has_no_dropout),
 		cmocka_unit_test(dropout_is_drawn_by_sample_number),

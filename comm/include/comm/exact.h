@@ -24,8 +24,8 @@ struct aur_leaf_tree {
 /* Buffers needed for `leaves` leaves on one rank: 1 + log2(leaves). */
 int aur_leaf_tree_buffers(int64_t leaves);
 
-/* A zeroed buffer for the next leaf. */
-aur_status aur_leaf_tree_begin(struct aur_leaf_tree *tree, struct aur_backend *backend, float **leaf);
+/* A buffer for the next leaf, with whatever it holds. */
+aur_status aur_leaf_tree_begin(struct aur_leaf_tree *tree, float **leaf);
 
 /* The leaf is complete: adds it to what waits at its level, level by level. */
 aur_status aur_leaf_tree_end(struct aur_leaf_tree *tree, struct aur_backend *backend);

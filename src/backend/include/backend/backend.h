@@ -117,9 +117,11 @@ struct aur_linear_forward {
 	struct aur_tensor x, w, bias, y;
 };
 
-/* d_x = d_y w (optional)    d_w += d_y^T x    d_bias += sum_N d_y (optional).   d_x may not be d_y. */
+/* d_x = d_y w (optional)    d_w += d_y^T x    d_bias += sum_N d_y (optional).   d_x may not be d_y.
+ * overwrite: d_w = d_y^T x, whatever it held; d_bias is added to all the same. */
 struct aur_linear_backward {
 	struct aur_tensor d_y, x, w, d_x, d_w, d_bias;
+	int overwrite;
 };
 
 /* relu(x) = max(x, 0); gelu(x) = x/2 (1 + erf(x/sqrt 2)); gelu_tanh is its tanh form, with sqrt(2/pi) and 0.044715
@@ -176,9 +178,11 @@ struct aur_attention_cached {
  *   g = (softmax(logits) - onehot(target)) * gradient_scale
  *   d_x = g w      d_w += g^T x      d_bias += sum_N g
  * x [N,C], w [V,C], bias [V] optional, targets [B,T] int32, loss [B] fp64 (=).
- * d_x absent: the loss alone is computed and no gradient is touched. */
+ * d_x absent: the loss alone is computed and no gradient is touched.
+ * overwrite: d_w = g^T x, whatever it held; d_bias is added to all the same. */
 struct aur_head_loss {
 	struct aur_tensor x, w, bias, targets, loss, d_x, d_w, d_bias;
+	int overwrite;
 	float gradient_scale;
 };
 
