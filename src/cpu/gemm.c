@@ -18,6 +18,15 @@
  * panels come by. Where A's rows lie across, a panel is 56 bytes of each of up to 256 rows far apart: GROUP panels are
  * packed at a time, which asks for every cache line once. */
 
+enum {
+	IN_PLACE_PITCH = 384, /* most floats from row to row of a B that is read in place: rows apart by 2 KiB collide */
+	IN_PLACE_ROWS = 512,  /* most rows of C it serves: from there on packing pays */
+	GROUP = 112 / AUR_PANEL_ROWS, /* panels packed at a time: seven cache lines of each of A's rows */
+	LARGE_A = 1 << 20,            /* elements; a smaller A is still near from where it was written */
+};
+
+_Static_assert((int)GROUP <= (int)AUR_GEMM_GROUP, "there is room for so many panels");
+
 struct block {
 	const struct aur_gemm *p;
 	int pairs;               /* the kernel multiplies pairs of bf16 */
@@ -29,12 +38,6 @@ struct block {
 
 struct room {
 	float *b, *a, *sums;
-};
-
-enum {
-	IN_PLACE_PITCH = 384, /* most floats from row to row of a B that is read in place: rows apart by 2 KiB collide */
-	IN_PLACE_ROWS = 512,  /* most rows of C it serves: from there on packing pays */
-	LARGE_A = 1 << 20,    /* elements; a smaller A is still near from where it was written */
 };
 
 static struct room carve(void *memory)
@@ -248,7 +251,7 @@ static void multiply_rows_along(const struct block *block, const struct room *ro
 /* A's rows lie across: panels [first, first + n). */
 static void multiply_group(const struct block *block, int64_t first, int64_t n, const struct room *room)
 {
-	int64_t begins[AUR_GEMM_GROUP + 1];
+	int64_t begins[GROUP + 1];
 	const int64_t row = panel_begin(block, first);
 	for (int64_t i = 0; i <= n; i++)
 		begins[i] = panel_begin(block, first + i) - row;
@@ -268,8 +271,8 @@ static void multiply_rows(const struct block *block, const struct room *room)
 		multiply_rows_along(block, room);
 		return;
 	}
-	for (int64_t i = 0; i < panels; i += AUR_GEMM_GROUP)
-		multiply_group(block, i, panels - i < AUR_GEMM_GROUP ? panels - i : AUR_GEMM_GROUP, room);
+	for (int64_t i = 0; i < panels; i += GROUP)
+		multiply_group(block, i, panels - i < GROUP ? panels - i : GROUP, room);
 }
 
 static void multiply_block(struct block *block, const struct room *room)

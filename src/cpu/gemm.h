@@ -24,7 +24,7 @@ enum {
 	AUR_GEMM_WIDTH = 512,  /* columns of B packed at a time */
 	AUR_GEMM_HEIGHT = 512, /* rows of C whose partial sums are kept aside while C is bf16 */
 	AUR_GEMM_MOST_ROWS = 16,
-	AUR_GEMM_GROUP = 8, /* panels of A packed at a time where A's rows lie across */
+	AUR_GEMM_GROUP = 18, /* panels of A packed at a time where A's rows lie across, at most */
 
 	/* Floats of a packed panel of A. Panels begin a cache line more apart than they are large: written side by side,
 	 * they would otherwise all want the same few places of a cache. */

@@ -106,11 +106,14 @@ static void prefetch_bytes(const char *from, int64_t bytes)
 		__builtin_prefetch(from + at);
 }
 
+/* Numbers of a panel's row in whole registers; a panel has room for more (AUR_GEMM_MOST_ROWS), which nobody reads. */
+enum { PANEL_NUMBERS = (AUR_PANEL_ROWS + AUR_LANES - 1) / AUR_LANES * AUR_LANES };
+
 /* Whole registers of the panels [0, panels) of a row of floats. */
 static inline void copy_panels(const float *row, const int64_t *begins, int64_t panels, float *to)
 {
 	for (int64_t i = 0; i < panels; i++, to += AUR_GEMM_PANEL)
-		for (int64_t j = 0; j < AUR_GEMM_MOST_ROWS; j += AUR_LANES)
+		for (int64_t j = 0; j < PANEL_NUMBERS; j += AUR_LANES)
 			*(aur_vec *)(void *)(to + j) = *(const aur_vec_loose *)(const void *)(row + begins[i] + j);
 }
 
@@ -120,7 +123,7 @@ void aur_pack_group_by_steps(const struct aur_pack_source *s, const int64_t *beg
 {
 	enum { ROWS_AHEAD = 8 };
 	const int64_t stride = s->pairs ? 2 : 1, element = (int64_t)aur_dtype_bytes(s->type);
-	const int last_whole = s->readable >= begins[panels - 1] + AUR_GEMM_MOST_ROWS;
+	const int last_whole = s->readable >= begins[panels - 1] + PANEL_NUMBERS;
 	const int64_t whole = s->type != AUR_F32 ? 0 : last_whole ? panels : panels - 1;
 	for (int64_t l = 0; l < s->depth; l += stride, to += AUR_GEMM_MOST_ROWS) {
 		for (int64_t ahead = l + ROWS_AHEAD; ahead < l + ROWS_AHEAD + stride && ahead < s->depth; ahead++)
@@ -131,7 +134,7 @@ void aur_pack_group_by_steps(const struct aur_pack_source *s, const int64_t *beg
 			const int64_t lines = begins[i + 1] - begins[i];
 			float *panel = to + i * AUR_GEMM_PANEL;
 			pack_row(s, l, begins[i], lines, panel);
-			memset(panel + lines, 0, (size_t)(AUR_GEMM_MOST_ROWS - lines) * sizeof *panel);
+			memset(panel + lines, 0, (size_t)(PANEL_NUMBERS - lines) * sizeof *panel);
 		}
 	}
 }
