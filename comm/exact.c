@@ -34,20 +34,32 @@ static aur_status merge(struct aur_leaf_tree *tree, struct aur_backend *backend)
 	return backend->ops->tree_add(backend, &add);
 }
 
+/* Whether two halves of all leaves are there. */
+static int is_halved(const struct aur_leaf_tree *tree)
+{
+	return tree->waiting == 2 && tree->level[0] == tree->level[1] && tree->level[0] == tree->n_buffers - 2;
+}
+
 aur_status aur_leaf_tree_end(struct aur_leaf_tree *tree, struct aur_backend *backend)
 {
 	tree->waiting++;
-	while (tree->waiting > 1 && tree->level[tree->waiting - 1] == tree->level[tree->waiting - 2])
+	while (tree->waiting > 1 && tree->level[tree->waiting - 1] == tree->level[tree->waiting - 2]) {
+		if (tree->halves && is_halved(tree))
+			break;
 		AUR_TRY(merge(tree, backend));
+	}
 	return AUR_OK;
 }
 
-aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float **sum)
+aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float *sums[2], int *n_sums)
 {
-	if (tree->waiting != 1)
-		return aur_fail(AUR_INTERNAL, "exact reduction: the number of leaves is no power of two");
+	const int whole = tree->waiting == 1 && tree->level[0] == tree->n_buffers - 1;
+	if (!whole && !(tree->halves && is_halved(tree)))
+		return aur_fail(AUR_INTERNAL, "exact reduction: not as many leaves as planned");
+	*n_sums = tree->waiting;
+	for (int i = 0; i < tree->waiting; i++)
+		sums[i] = tree->buffers[i];
 	tree->waiting = 0;
-	*sum = tree->buffers[0];
 	return AUR_OK;
 }
 

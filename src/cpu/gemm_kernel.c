@@ -78,6 +78,42 @@ static inline __attribute__((always_inline)) void multiply_step(const int pairs,
 	}
 }
 
+/* All sums are still in registers: what is asked for once for all of them is not asked for each. */
+static inline __attribute__((always_inline)) void finish_tile(
+	const int rows, const int width, const struct aur_tile *tile, aur_vec sums[AUR_PANEL_ROWS][2])
+{
+	const aur_vec alpha = aur_vec_of(tile->alpha);
+	float *const out = tile->out;
+	AUR_UNROLL
+	for (int i = 0; i < rows; i++) {
+		AUR_UNROLL
+		for (int j = 0; j < width; j++)
+			sums[i][j] *= alpha;
+	}
+	if (tile->add) {
+		AUR_UNROLL
+		for (int i = 0; i < rows; i++) {
+			AUR_UNROLL
+			for (int j = 0; j < width; j++)
+				sums[i][j] += *(const aur_vec_loose *)(const void *)(out + i * tile->pitch + j * AUR_LANES);
+		}
+	}
+	if (tile->bias) {
+		AUR_UNROLL
+		for (int i = 0; i < rows; i++) {
+			AUR_UNROLL
+			for (int j = 0; j < width; j++)
+				sums[i][j] += *(const aur_vec_loose *)(const void *)(tile->bias + j * AUR_LANES);
+		}
+	}
+	AUR_UNROLL
+	for (int i = 0; i < rows; i++) {
+		AUR_UNROLL
+		for (int j = 0; j < width; j++)
+			*(aur_vec_loose *)(void *)(out + i * tile->pitch + j * AUR_LANES) = sums[i][j];
+	}
+}
+
 /* Inlined with constants for everything but the tile. */
 static inline __attribute__((always_inline)) void multiply_tile(
 	const int pairs, const enum aur_a_layout layout, const int rows, const int width, const struct aur_tile *tile)
@@ -120,20 +156,7 @@ static inline __attribute__((always_inline)) void multiply_tile(
 		b = bytes_on(b, b_pitch);
 		advance(layout, &a, rows, 1);
 	}
-	const aur_vec alpha = aur_vec_of(tile->alpha);
-	float *out = tile->out;
-	AUR_UNROLL
-	for (int i = 0; i < rows; i++, out += tile->pitch) {
-		AUR_UNROLL
-		for (int j = 0; j < width; j++) {
-			aur_vec sum = alpha * sums[i][j];
-			if (tile->add)
-				sum += *(const aur_vec_loose *)(const void *)(out + j * AUR_LANES);
-			if (tile->bias)
-				sum += *(const aur_vec_loose *)(const void *)(tile->bias + j * AUR_LANES);
-			*(aur_vec_loose *)(void *)(out + j * AUR_LANES) = sum;
-		}
-	}
+	finish_tile(rows, width, tile, sums);
 }
 
 /* Kernels for 2, 4, ... rows. X(rows) */

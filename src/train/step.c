@@ -98,16 +98,16 @@ static aur_status run_leaves(void *context, int number)
 		}
 		AUR_TRY(aur_leaf_tree_end(&lane->tree, lane->backend));
 	}
-	return aur_leaf_tree_take(&lane->tree, &lane->sum);
+	return aur_leaf_tree_take(&lane->tree, lane->sums, &lane->n_sums);
 }
 
 /* The upper part of this rank's tree. */
 static aur_status add_lanes(struct aur_trainer *trainer, float **sum)
 {
-	struct aur_tree_add add = {
-		.n_parts = trainer->n_lanes, .out = trainer->lanes[0].sum, .count = trainer->slices.count};
+	struct aur_tree_add add = {.out = trainer->lanes[0].sums[0], .count = trainer->slices.count};
 	for (int i = 0; i < trainer->n_lanes; i++)
-		add.parts[i] = trainer->lanes[i].sum;
+		for (int part = 0; part < trainer->lanes[i].n_sums; part++)
+			add.parts[add.n_parts++] = trainer->lanes[i].sums[part];
 	*sum = add.out;
 	return trainer->backend->ops->tree_add(trainer->backend, &add);
 }
@@ -135,7 +135,7 @@ static aur_status run_lanes(struct aur_trainer *trainer, float **sum)
 		return add_lanes(trainer, sum);
 	}
 	AUR_TRY(run_leaves(trainer, 0));
-	*sum = trainer->lanes[0].sum;
+	*sum = trainer->lanes[0].sums[0];
 	return AUR_OK;
 }
 

@@ -209,6 +209,8 @@ static aur_status make_lanes(struct aur_trainer *trainer)
 	for (int i = 0; i < trainer->n_lanes; i++) {
 		trainer->lanes[i].tree.count = trainer->slices.count;
 		trainer->lanes[i].tree.n_buffers = aur_leaf_tree_buffers(trainer->leaves_here / trainer->n_lanes);
+		/* What the lanes' sums are added by reads the halves of each as well. */
+		trainer->lanes[i].tree.halves = trainer->n_lanes > 1 && 2 * trainer->n_lanes <= AUR_TREE_PARTS;
 		trainer->lanes[i].recorder = trainer->backend->graphs;
 	}
 	return AUR_OK;

@@ -32,9 +32,10 @@ static float leaf_value(int leaf, int64_t i)
 	return (float)(sin(angle) * pow(10.0, fmod(angle, 8.0) - 4.0));
 }
 
-static void sum_of_rank(int ranks, int rank, float *out)
+/* The sum of its leaves, or of their two halves where `halves` asks for them; returns how many sums these are. */
+static int sums_of_rank(int ranks, int rank, int halves, float *out)
 {
-	struct aur_leaf_tree tree = {.count = COUNT, .n_buffers = aur_leaf_tree_buffers(LEAVES / ranks)};
+	struct aur_leaf_tree tree = {.count = COUNT, .n_buffers = aur_leaf_tree_buffers(LEAVES / ranks), .halves = halves};
 	for (int i = 0; i < tree.n_buffers; i++)
 		tree.buffers[i] = malloc(COUNT * sizeof(float));
 	for (int leaf = rank * LEAVES / ranks; leaf < (rank + 1) * LEAVES / ranks; leaf++) {
@@ -44,22 +45,26 @@ static void sum_of_rank(int ranks, int rank, float *out)
 			gradients[i] = leaf_value(leaf, i);
 		assert_ok(aur_leaf_tree_end(&tree, backend));
 	}
-	float *sum = NULL;
-	assert_ok(aur_leaf_tree_take(&tree, &sum));
-	memcpy(out, sum, COUNT * sizeof(float));
+	float *sums[2] = {NULL, NULL};
+	int n_sums = 0;
+	assert_ok(aur_leaf_tree_take(&tree, sums, &n_sums));
+	assert_int_equal(n_sums, halves && ranks < LEAVES ? 2 : 1);
+	for (int i = 0; i < n_sums; i++)
+		memcpy(out + i * COUNT, sums[i], COUNT * sizeof(float));
 	for (int i = 0; i < tree.n_buffers; i++)
 		free(tree.buffers[i]);
+	return n_sums;
 }
 
-static void total_of(int ranks, float *out)
+static void total_of(int ranks, int halves, float *out)
 {
-	float *sums = malloc((size_t)ranks * COUNT * sizeof *sums);
+	float *sums = malloc((size_t)(2 * ranks) * COUNT * sizeof *sums);
 	assert_non_null(sums);
-	struct aur_tree_add add = {.n_parts = ranks, .out = out, .count = COUNT};
-	for (int rank = 0; rank < ranks; rank++) {
-		sum_of_rank(ranks, rank, sums + rank * COUNT);
-		add.parts[rank] = sums + rank * COUNT;
-	}
+	struct aur_tree_add add = {.out = out, .count = COUNT};
+	for (int rank = 0; rank < ranks; rank++)
+		for (int end = add.n_parts + sums_of_rank(ranks, rank, halves, sums + add.n_parts * COUNT); add.n_parts < end;
+			 add.n_parts++)
+			add.parts[add.n_parts] = sums + add.n_parts * COUNT;
 	assert_ok(backend->ops->tree_add(backend, &add));
 	free(sums);
 }
@@ -69,10 +74,10 @@ static void one_two_four_and_eight_ranks_sum_to_the_same_bits(void **state)
 {
 	(void)state;
 	float one[COUNT], many[COUNT], in_order[COUNT] = {0};
-	total_of(1, one);
-	static const int ranks[] = {2, 4, 8};
-	for (int r = 0; r < 3; r++) {
-		total_of(ranks[r], many);
+	total_of(1, 0, one);
+	static const int ranks[] = {1, 2, 4, 8};
+	for (int r = 0; r < 8; r++) {
+		total_of(ranks[r / 2], r % 2, many);
 		assert_memory_equal(one, many, sizeof one);
 	}
 	/* The numbers were chosen so that another order does differ: otherwise this test could not fail. */

@@ -19,6 +19,7 @@ struct aur_leaf_tree {
 	int64_t count;
 	int waiting;                  /* sums on the stack */
 	int level[AUR_EXACT_BUFFERS]; /* log2 of the leaves in each */
+	int halves;                   /* 1: the sums of the two halves are not added, the caller adds them with others */
 };
 
 /* Buffers needed for `leaves` leaves on one rank: 1 + log2(leaves). */
@@ -30,9 +31,9 @@ aur_status aur_leaf_tree_begin(struct aur_leaf_tree *tree, float **leaf);
 /* The leaf is complete: adds it to what waits at its level, level by level. */
 aur_status aur_leaf_tree_end(struct aur_leaf_tree *tree, struct aur_backend *backend);
 
-/* The sum of all leaves since the last call; the tree is empty again. AUR_INTERNAL when their number was no power of
- * two. */
-aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float **sum);
+/* The sum of all leaves since the last call, or its two halves where they were asked for and there are any; the tree is
+ * empty again. AUR_INTERNAL when their number was not the planned one. */
+aur_status aur_leaf_tree_take(struct aur_leaf_tree *tree, float *sums[2], int *n_sums);
 
 /* Collective. out [length of this rank's slice] = the tree sum over ranks of `sum` [slices->count]. `parts` is scratch
  * of aur_slices_parts(slices) floats; NULL: `sum` lies in this rank's own memory of what the communicator shares, with

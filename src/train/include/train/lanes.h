@@ -28,7 +28,8 @@ struct aur_lane {
 	struct aur_leaf_tree tree;
 	int32_t *tokens, *targets; /* one micro-batch, in the trainer's arena as all below */
 	struct aur_step_state *state;
-	float *sum;                                /* of the lane's leaves, once they are done */
+	float *sums[2]; /* of the lane's leaves, once they are done, or of two halves of them */
+	int n_sums;
 	const struct aur_backend_graphs *recorder; /* NULL: micro-batches are not recorded */
 	struct aur_lane_graph graphs[AUR_LANE_GRAPHS];
 	double *losses; /* of one micro-batch that is recorded; NULL without a recorder */
