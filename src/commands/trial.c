@@ -108,6 +108,8 @@ static aur_status run_once(struct bench *bench, double *seconds)
 		.gradient_scale = 1e-3f,
 	};
 	const double start = aur_clock_s();
+	if (batch.first)
+		AUR_TRY(aur_model_begin_gradients(bench->model, bench->backend, bench->gradients));
 	AUR_TRY(aur_model_run(bench->workspace, &batch));
 	AUR_TRY(bench->backend->ops->synchronise(bench->backend));
 	*seconds = aur_clock_s() - start;

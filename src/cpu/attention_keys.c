@@ -100,23 +100,28 @@ int64_t aur_attention_key_groups(int64_t positions)
 }
 
 /* Numbers [d, d + lanes) of a row; zero beyond them. */
-static inline aur_vec numbers_of(struct aur_rows row, int64_t d, int64_t lanes)
+static inline __attribute__((always_inline)) aur_vec numbers_of(
+	const void *row, const enum aur_dtype type, int64_t d, int64_t lanes)
 {
-	if (row.type == AUR_F32 && lanes == AUR_LANES)
-		return *(const aur_vec_loose *)(const void *)((const float *)row.at + d);
 	_Alignas(64) float x[AUR_LANES] = {0};
-	for (int64_t i = 0; i < lanes; i++)
-		x[i] = aur_element(row.at, d + i, row.type);
+	if (lanes == AUR_LANES)
+#pragma omp simd
+		for (int64_t i = 0; i < AUR_LANES; i++)
+			x[i] = aur_element(row, d + i, type);
+	else
+		for (int64_t i = 0; i < lanes; i++)
+			x[i] = aur_element(row, d + i, type);
 	return *aur_vec_in(x);
 }
 
 /* The products of two rows, added up lane by lane. */
-static aur_vec dot(struct aur_rows a, struct aur_rows b, int64_t n)
+static inline __attribute__((always_inline)) aur_vec dot(
+	const void *a, const void *b, const enum aur_dtype type, int64_t n)
 {
 	aur_vec sum = {0};
 	for (int64_t d = 0; d < n; d += AUR_LANES) {
 		const int64_t lanes = n - d < AUR_LANES ? n - d : AUR_LANES;
-		sum = aur_vec_multiply_add(numbers_of(a, d, lanes), numbers_of(b, d, lanes), sum);
+		sum = aur_vec_multiply_add(numbers_of(a, type, d, lanes), numbers_of(b, type, d, lanes), sum);
 	}
 	return sum;
 }
@@ -129,9 +134,12 @@ static void take_statistics(const struct work *w)
 	memcpy(w->s.lse, head->lse + w->query, (size_t)w->n * sizeof(float));
 	for (int64_t first = 0; first < w->n; first += MOST_ROWS) {
 		const int64_t rows = w->n - first < MOST_ROWS ? w->n - first : MOST_ROWS;
-		for (int64_t i = 0; i < rows; i++)
-			*aur_vec_at(lanes + i * AUR_LANES) = dot(aur_rows_from(head->out, w->query + first + i, 0),
-				aur_rows_from(head->d_out, w->query + first + i, 0), head->size);
+		for (int64_t i = 0; i < rows; i++) {
+			const void *out = aur_rows_from(head->out, w->query + first + i, 0).at;
+			const void *d_out = aur_rows_from(head->d_out, w->query + first + i, 0).at;
+			*aur_vec_at(lanes + i * AUR_LANES) = head->out.type == AUR_F32 ? dot(out, d_out, AUR_F32, head->size)
+																		   : dot(out, d_out, AUR_BF16, head->size);
+		}
 		aur_attention_add_rows(lanes, w->s.delta + first);
 	}
 	const size_t beyond = (size_t)(aur_round_up(w->n, UNIT) - w->n) * sizeof(float);

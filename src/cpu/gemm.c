@@ -13,10 +13,10 @@
  *       for PANEL_ROWS rows    pack A [rows, steps], 14 KiB: it stays in the first-level cache
  *         for PANEL_COLUMNS    kernel: a tile, added to C while both are near
  *
- * B is packed once for each block of rows and A once for each block of columns. Small products do not repay that, and
- * read what lies well as it lies: A wherever its rows lie along k (gemm_kernel.h), B where its rows are short and few
- * panels come by. Where A's rows lie across, a panel is 56 bytes of each of up to 256 rows far apart: GROUP panels are
- * packed at a time, which asks for every cache line once. */
+ * B is packed once for each block of rows and A once for each block of columns. What lies well is read as it lies and
+ * never packed: an A of floats whose rows lie along k, unless they collide (gemm_kernel.h), and a B of floats whose
+ * rows are short, where few panels of A come by. Where A's rows lie across, a panel is 56 bytes of each of up to 256
+ * rows far apart: GROUP panels are packed at a time, which asks for every cache line once. */
 
 enum {
 	IN_PLACE_PITCH = 384, /* most floats from row to row of a B that is read in place: rows apart by 2 KiB collide */
@@ -239,8 +239,7 @@ static void multiply_rows_along(const struct block *block, const struct room *ro
 	for (int64_t i = 0; i < panels_of(block); i++) {
 		const struct panel panel = next;
 		const int in_place = aur_gemm_reads_in_place(block->p->type, panel.rows, panel.source.pitch);
-		struct aur_tile tile = {
-			.a = in_place ? panel.source.data : room->a, .a_pitch = in_place ? panel.source.pitch : AUR_GEMM_DEPTH};
+		struct aur_tile tile = {.a = in_place ? panel.source.data : room->a, .a_pitch = panel.source.pitch};
 		next = panel_of(block, i + 1);
 		if (!in_place)
 			aur_pack_by_lines(&panel.source, (panel.rows + 1) / 2 * 2, room->a);
@@ -259,7 +258,7 @@ static void multiply_group(const struct block *block, int64_t first, int64_t n, 
 	aur_pack_group_by_steps(&source, begins, n, room->a);
 	for (int64_t i = 0; i < n; i++) {
 		const struct panel panel = panel_of(block, first + i);
-		struct aur_tile tile = {.a = room->a + i * AUR_GEMM_PANEL, .a_pitch = AUR_GEMM_MOST_ROWS};
+		struct aur_tile tile = {.a = room->a + i * AUR_GEMM_PANEL};
 		multiply_panel(block, AUR_A_BY_STEPS, &panel, &tile, NULL, room);
 	}
 }

@@ -48,6 +48,11 @@ static inline __attribute__((always_inline)) float number_of(
 	return bytes_on(a->at[pointer], (row - POINTER_ROWS * pointer) * a->pitch)[step];
 }
 
+static inline __attribute__((always_inline)) int pointers_of(const enum aur_a_layout layout, const int rows)
+{
+	return layout == AUR_A_IN_PLACE ? (rows + POINTER_ROWS - 1) / POINTER_ROWS : 1;
+}
+
 static inline __attribute__((always_inline)) void advance(
 	const enum aur_a_layout layout, struct numbers *a, const int rows, const int steps)
 {
@@ -55,7 +60,7 @@ static inline __attribute__((always_inline)) void advance(
 		a->at[0] += steps * AUR_GEMM_MOST_ROWS;
 		return;
 	}
-	const int pointers = layout == AUR_A_BY_ROWS ? 1 : (rows + POINTER_ROWS - 1) / POINTER_ROWS;
+	const int pointers = pointers_of(layout, rows);
 	AUR_UNROLL
 	for (int i = 0; i < pointers; i++)
 		a->at[i] += steps;
@@ -124,7 +129,7 @@ static inline __attribute__((always_inline)) void multiply_tile(
 	struct numbers a = {.pitch = tile->a_pitch * (int64_t)sizeof(float)};
 	aur_vec sums[AUR_PANEL_ROWS][2];
 	AUR_UNROLL
-	for (int i = 0; i < POINTERS; i++)
+	for (int i = 0; i < pointers_of(layout, rows); i++)
 		a.at[i] = tile->a + i * POINTER_ROWS * tile->a_pitch;
 	AUR_UNROLL
 	for (int i = 0; i < rows; i++) {

@@ -123,8 +123,9 @@ void aur_pack_group_by_steps(const struct aur_pack_source *s, const int64_t *beg
 {
 	enum { ROWS_AHEAD = 8 };
 	const int64_t stride = s->pairs ? 2 : 1, element = (int64_t)aur_dtype_bytes(s->type);
-	const int last_whole = s->readable >= begins[panels - 1] + PANEL_NUMBERS;
-	const int64_t whole = s->type != AUR_F32 ? 0 : last_whole ? panels : panels - 1;
+	int64_t whole = s->type == AUR_F32 ? panels : 0; /* panels whose registers hold nothing beyond the operand */
+	while (whole > 0 && begins[whole - 1] + PANEL_NUMBERS > s->readable)
+		whole--;
 	for (int64_t l = 0; l < s->depth; l += stride, to += AUR_GEMM_MOST_ROWS) {
 		for (int64_t ahead = l + ROWS_AHEAD; ahead < l + ROWS_AHEAD + stride && ahead < s->depth; ahead++)
 			prefetch_bytes((const char *)s->data + ahead * s->pitch * element, begins[panels] * element);
@@ -298,10 +299,6 @@ void aur_pack_prefetch(const struct aur_pack_source *s, int64_t part, int64_t pa
 	const int64_t element = (int64_t)aur_dtype_bytes(s->type), pitch = s->pitch * element;
 	const int64_t begin = s->depth * part / parts, end = s->depth * (part + 1) / parts;
 	const char *data = s->data;
-	if (s->along)
-		for (int64_t i = 0; i < s->lines; i++)
-			prefetch_bytes(data + i * pitch + begin * element, (end - begin) * element);
-	else
-		for (int64_t l = begin; l < end; l++)
-			prefetch_bytes(data + l * pitch, s->lines * element);
+	for (int64_t i = 0; i < s->lines; i++)
+		prefetch_bytes(data + i * pitch + begin * element, (end - begin) * element);
 }

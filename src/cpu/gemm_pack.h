@@ -39,7 +39,7 @@ void aur_pack_group_by_steps(const struct aur_pack_source *source, const int64_t
 /* Each line on its own: to[line][AUR_GEMM_DEPTH], `height` lines in all, those beyond source's zero. */
 void aur_pack_by_lines(const struct aur_pack_source *source, int64_t height, float *to);
 
-/* Asks for part `part` of `parts` of a source to be brought near, and does not wait for it. */
+/* Asks for part `part` of `parts` of lines that lie along to be brought near, and does not wait for it. */
 void aur_pack_prefetch(const struct aur_pack_source *source, int64_t part, int64_t parts);
 
 #endif

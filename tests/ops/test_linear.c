@@ -5,10 +5,12 @@ struct shape {
 };
 
 /* 1, primes, what no vector width divides, sizes that are cut into several blocks, and depths beyond one partial sum,
- * of numbers (256) and of pairs (512), even and odd. The last two: what the CPU reads in place over several partial
- * sums, and rows that lie so far apart that it does not. */
+ * of numbers (256) and of pairs (512), even and odd. Then what the CPU reads in place over several partial sums, and
+ * rows that lie so far apart that it does not. The last three end where their memory ends, in panels that whole
+ * registers reach beyond: what reads on is seen by AddressSanitizer. */
 static const struct shape shapes[] = {{1, 1, 1}, {1, 300, 1031}, {4, 47, 131}, {7, 13, 5}, {3, 17, 31}, {100, 33, 439},
-	{64, 128, 384}, {193, 131, 257}, {512, 96, 64}, {19, 1031, 23}, {600, 45, 519}, {70, 64, 700}, {35, 1024, 64}};
+	{64, 128, 384}, {193, 131, 257}, {512, 96, 64}, {19, 1031, 23}, {600, 45, 519}, {70, 64, 700}, {35, 1024, 64},
+	{64, 33, 15}, {64, 24, 7}, {64, 40, 16}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static const enum aur_dtype types[] = {AUR_F32, AUR_BF16};

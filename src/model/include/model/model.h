@@ -85,7 +85,7 @@ struct aur_micro_batch {
 	const struct aur_step_state *state; /* seed and first_sample for dropout; NULL: dropout off */
 	double *loss;                       /* out [batch]: sum over the positions of a sequence, natural logarithm */
 	float *gradients;                   /* += flat; NULL: evaluation, dropout off */
-	int first;                          /* 1: `gradients` is as aur_model_begin_gradients leaves it */
+	int first;                          /* 1: matrices are =, in what aur_model_begin_gradients left */
 	float gradient_scale;               /* of the loss, usually 1 / (batch_size * positions) */
 	/* OPTIONAL. Told in the course of the backward pass that nothing will be added any more to the gradients before
 	 * element `done` of the arena: they are complete when what the backend was asked so far is done. `done` grows from
