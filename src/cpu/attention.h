@@ -156,7 +156,7 @@ void aur_attention_one_query(const struct aur_attention_queries *query, float *s
 
 /* One head of one sequence, backward. */
 struct aur_attention_head {
-	struct aur_rows q, k, v, out, d_out, dq, dk, dv; /* at position 0 */
+	struct aur_rows q, k, v, out, d_out, dq, dk, dv; /* at position 0; behind a row of k as many numbers may be read */
 	const float *lse;
 	int64_t positions, size;
 	float scale;

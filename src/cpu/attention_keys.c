@@ -292,7 +292,7 @@ static void add_to_queries(const struct work *w, int64_t keys)
 							  .pitch = from.pitch,
 							  .lines = rows,
 							  .depth = keys,
-							  .readable = rows,
+							  .readable = size - d + size,
 							  .pairs = w->kind.pairs},
 			MOST_ROWS, a);
 		const aur_kernel kernel = aur_gemm_kernel_of(w->kind.pairs, AUR_A_BY_STEPS, rows, 2);
