@@ -174,6 +174,10 @@ static aur_status check_complete(const struct scan *scan)
 				options->options[i].metavar, options->usage);
 	if (options->n_arguments < options->least_arguments)
 		return aur_fail(AUR_USAGE, "%s needs %s (usage: aurelius %s)", command, options->argument, options->usage);
+	for (int i = 0; i < options->least_arguments; i++)
+		if (options->arguments[i][0] == '\0')
+			return aur_fail(AUR_USAGE, "%s needs %s, and the name given is empty (usage: aurelius %s)", command,
+				options->argument, options->usage);
 	if (options->most_arguments >= 0 && options->n_arguments > options->most_arguments)
 		return aur_fail(AUR_USAGE, "%s: '%s' is one argument too many (usage: aurelius %s)", command,
 			options->arguments[options->most_arguments], options->usage);

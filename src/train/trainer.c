@@ -25,6 +25,11 @@ static void list_divisors(int64_t n, char *text, size_t bytes)
 			used += (size_t)snprintf(text + used, bytes - used, "%s%lld", used ? ", " : "", (long long)d);
 }
 
+static const char *plural(const char *numbers)
+{
+	return strcmp(numbers, "1") == 0 ? "" : "s";
+}
+
 aur_status aur_trainer_check_ranks(const struct aur_config *config, int ranks)
 {
 	const int exact = config->train.reduction == AUR_REDUCTION_EXACT;
@@ -36,15 +41,15 @@ aur_status aur_trainer_check_ranks(const struct aur_config *config, int ranks)
 	if (!exact)
 		return aur_fail(AUR_USAGE,
 			"%d ranks cannot share %lld micro-batches (train.batch_size %lld / train.micro_batch_size %lld) equally: "
-			"use %s ranks",
+			"use %s rank%s",
 			ranks, (long long)parts, (long long)config->train.batch_size, (long long)config->train.micro_batch_size,
-			numbers);
+			numbers, plural(numbers));
 	list_divisors(micro_batches(config), more, sizeof more);
 	return aur_fail(AUR_USAGE,
 		"%d ranks do not divide the %lld leaves of train.reduction: exact (batch_size %lld, micro_batch_size %lld, "
-		"exact_ranks %lld): use %s ranks, or train.reduction: fast with %s",
+		"exact_ranks %lld): use %s rank%s, or train.reduction: fast with %s",
 		ranks, (long long)parts, (long long)config->train.batch_size, (long long)config->train.micro_batch_size,
-		(long long)config->train.exact_ranks, numbers, more);
+		(long long)config->train.exact_ranks, numbers, plural(numbers), more);
 }
 
 static void share_batch(struct aur_trainer *trainer)

@@ -1,6 +1,7 @@
 # Every wrong call ends at once, with the exit code of its kind and one line that says what is wrong.
 source "$(dirname "$0")/lib.sh"
 make_all
+limit_s=$(((limit_s + 1) / 2)) # ten seconds where nothing else runs
 mkfifo fifo
 : >empty
 mkdir folder
@@ -54,6 +55,9 @@ wrong 2 "needs --out" "$aurelius" export run --to h5
 wrong 2 "the model itself" "$aurelius" export model.h5 --to h5 --out ./model.h5
 wrong 2 "folder" "$aurelius" export run --to h5 --out folder
 wrong 2 "the name is empty" "$aurelius" export run --to h5 --out ""
+for command in "generate --tokens 1" eval inspect plot "export --to h5 --out x.h5" tokenize "prepare --out x.h5"; do
+	wrong 2 "the name given is empty" "$aurelius" ${command%% *} "" ${command#"${command%% *}"}
+done
 # Options are checked before files are opened.
 wrong 2 "out of range" "$aurelius" generate missing.h5 --tokens 0
 wrong 2 "not one of" "$aurelius" eval missing.h5 --split all
@@ -192,6 +196,10 @@ if command -v mpirun >/dev/null; then
 			--train.reduction=$reduction
 		same "$code" 2 "the exit code of three ranks with reduction $reduction"
 		holds "$err" "use 1, 2, 4 ranks" "three ranks with reduction $reduction"
+		run mpirun --oversubscribe -np 2 "$aurelius" train --config tiny.yaml --run two --data data.h5 \
+			--train.reduction=$reduction --train.batch_size=1 --train.micro_batch_size=1
+		holds "$err" "use 1 rank" "two ranks for one sequence with reduction $reduction"
+		case $err in *"1 ranks"*) fail "one rank is not one: $err" ;; esac
 	done
 fi
 finish
