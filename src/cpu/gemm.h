@@ -31,10 +31,11 @@ enum {
 	AUR_GEMM_PANEL = AUR_GEMM_DEPTH * AUR_GEMM_MOST_ROWS + 16,
 };
 
-/* Memory for packed operands, aligned to 64 bytes, of one thread: a block of B, panels of A, and sums for bf16 C. */
-#define AUR_GEMM_ROOM                                                                                                  \
-	(sizeof(float) * (size_t)(AUR_GEMM_DEPTH * AUR_GEMM_WIDTH + AUR_GEMM_GROUP * AUR_GEMM_PANEL +                      \
-							  AUR_GEMM_HEIGHT * AUR_GEMM_WIDTH))
+/* Memory for packed operands, aligned to 64 bytes, of one thread: a block of B, panels of A, and, last, sums for bf16
+ * C, which are not touched while C is fp32. */
+#define AUR_GEMM_ROOM_OPERANDS                                                                                         \
+	(sizeof(float) * (size_t)(AUR_GEMM_DEPTH * AUR_GEMM_WIDTH + AUR_GEMM_GROUP * AUR_GEMM_PANEL))
+#define AUR_GEMM_ROOM (AUR_GEMM_ROOM_OPERANDS + sizeof(float) * (size_t)(AUR_GEMM_HEIGHT * AUR_GEMM_WIDTH))
 
 struct aur_gemm {
 	int transpose_a, transpose_b;

@@ -58,8 +58,9 @@ aur_status aur_cpu_reserve(struct aur_backend *backend, const struct aur_backend
 	struct aur_cpu *cpu = aur_cpu_of(backend);
 	const struct aur_cpu_scratch scratch = largest(limits);
 	const int threads = omp_get_max_threads();
+	const size_t room = limits->activations == AUR_BF16 ? AUR_GEMM_ROOM : AUR_GEMM_ROOM_OPERANDS;
 	if (bytes)
-		*bytes = scratch.shared + (scratch.per_thread + AUR_GEMM_ROOM) * (size_t)threads;
+		*bytes = scratch.shared + (scratch.per_thread + room) * (size_t)threads;
 	if (limits->count_only)
 		return AUR_OK;
 	release_both(cpu);
