@@ -104,12 +104,11 @@ static aur_status run_once(struct bench *bench, double *seconds)
 		.state = bench->state,
 		.loss = bench->losses,
 		.gradients = bench->gradients,
-		.first = bench->backend->host_memory,
+		.first = 1,
 		.gradient_scale = 1e-3f,
 	};
 	const double start = aur_clock_s();
-	if (batch.first)
-		AUR_TRY(aur_model_begin_gradients(bench->model, bench->backend, bench->gradients));
+	AUR_TRY(aur_model_begin_gradients(bench->model, bench->backend, bench->gradients));
 	AUR_TRY(aur_model_run(bench->workspace, &batch));
 	AUR_TRY(bench->backend->ops->synchronise(bench->backend));
 	*seconds = aur_clock_s() - start;

@@ -96,6 +96,7 @@ struct aur_gpt_pass {
 	struct aur_weights weights;         /* whose type is the activations' */
 	const struct aur_step_state *state; /* NULL: dropout off */
 	const struct aur_gpt_cache *cache;  /* NULL: the pass begins at position 0 */
+	int overwrite;                      /* gradients of matrices are written, not added to */
 };
 
 /* Where a norm's parameters are. */

@@ -11,7 +11,6 @@
 struct backward {
 	struct aur_gpt_pass pass;
 	float *gradients;
-	int first;
 };
 
 static aur_status linear_backward(const struct backward *run, const struct aur_weights *weights, int64_t layer,
@@ -28,7 +27,7 @@ static aur_status linear_backward(const struct backward *run, const struct aur_w
 		.d_x = aur_gpt_rows(pass, d_x, w.shape[1]),
 		.d_w = aur_model_tensor(model, run->gradients, items[weight]),
 		.d_bias = aur_model_tensor(model, run->gradients, items[weight + 1]),
-		.overwrite = run->first,
+		.overwrite = run->pass.overwrite,
 	};
 	return pass->backend->ops->linear_backward(pass->backend, &op);
 }
@@ -217,7 +216,7 @@ static aur_status tell_completed(
 aur_status aur_gpt_backward(struct aur_workspace *workspace, const struct aur_micro_batch *batch)
 {
 	const struct aur_model *model = workspace->model;
-	const struct backward run = {aur_gpt_pass_of(workspace, batch), batch->gradients, batch->first};
+	const struct backward run = {aur_gpt_pass_of(workspace, batch), batch->gradients};
 	AUR_TRY(aur_gpt_head_loss(&run.pass, batch, workspace->gpt->d_stream));
 	AUR_TRY(tell_completed(batch, model, aur_gpt_branches(model) - 1));
 	for (int64_t branch = aur_gpt_branches(workspace->model) - 1; branch >= 0; branch--) {

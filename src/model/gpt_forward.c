@@ -235,6 +235,7 @@ struct aur_gpt_pass aur_gpt_pass_of(const struct aur_workspace *workspace, const
 		.positions = batch->positions,
 		.weights = {batch->weights, narrow ? batch->compute_weights : batch->weights, workspace->compute},
 		.state = batch->gradients ? batch->state : NULL,
+		.overwrite = batch->first && workspace->backend->host_memory,
 	};
 }
 
@@ -257,7 +258,7 @@ aur_status aur_gpt_head_loss(const struct aur_gpt_pass *pass, const struct aur_m
 		op.d_x = aur_gpt_rows(pass, d_hidden, model->config.n_embd);
 		op.d_w = aur_model_tensor(model, batch->gradients, head);
 		op.d_bias = aur_model_tensor(model, batch->gradients, outer[AUR_LM_HEAD_BIAS]);
-		op.overwrite = batch->first;
+		op.overwrite = pass->overwrite;
 	}
 	const aur_status status = pass->backend->ops->head_loss(pass->backend, &op);
 	aur_parameters_release(&model->parameters, -1, &weights);

@@ -95,7 +95,7 @@ aur_status aur_model_begin_gradients(const struct aur_model *model, struct aur_b
 	int64_t done = 0;
 	for (int64_t i = 0; i < parameters->n_items; i++) {
 		const struct aur_parameter *item = &parameters->items[i];
-		if (!model->ops->overwrites(model, i))
+		if (!backend->host_memory || !model->ops->overwrites(model, i))
 			continue;
 		AUR_TRY(zero_between(backend, gradients, done, item->offset));
 		done = item->offset + item->count;

@@ -31,7 +31,7 @@ static struct aur_micro_batch batch_of(
 		.state = lane->state,
 		.loss = lane->recorder ? lane->losses : losses,
 		.gradients = micro->gradients,
-		.first = micro->first,
+		.first = micro->index % trainer->micros_per_leaf == 0,
 		.gradient_scale = (float)(1.0 / (double)(config->train.batch_size * config->model.block_size)),
 		.completed = micro->completed,
 		.context = micro->context,

@@ -7,7 +7,6 @@
 struct aur_micro {
 	int64_t index;    /* counts this rank's in a step */
 	float *gradients; /* a gradient buffer of the lane: += */
-	int first;        /* as in struct aur_micro_batch: matrices of the buffer are written */
 	/* OPTIONAL, as in struct aur_micro_batch. */
 	aur_status (*completed)(void *context, int64_t done);
 	void *context;

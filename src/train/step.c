@@ -32,21 +32,11 @@ static aur_status reduce_completed(void *context, int64_t done)
 	return AUR_OK;
 }
 
-/* A device records a micro-batch for each buffer and would have to keep two, and many small ranges take it longer to
- * zero than all: there every micro-batch adds to zeros. */
-static int overwrites(const struct aur_lane *lane)
-{
-	return lane->backend->host_memory;
-}
-
 /* A buffer for the next leaf, ready for its first micro-batch. */
 static aur_status begin_leaf(const struct aur_trainer *trainer, struct aur_lane *lane, float **gradients)
 {
-	struct aur_backend *backend = lane->backend;
 	AUR_TRY(aur_leaf_tree_begin(&lane->tree, gradients));
-	if (overwrites(lane))
-		return aur_model_begin_gradients(trainer->model, backend, *gradients);
-	return backend->ops->zero(backend, *gradients, (size_t)lane->tree.count * sizeof **gradients);
+	return aur_model_begin_gradients(trainer->model, lane->backend, *gradients);
 }
 
 aur_status aur_trainer_rehearse(struct aur_trainer *trainer)
@@ -62,8 +52,7 @@ aur_status aur_trainer_rehearse(struct aur_trainer *trainer)
 	lane->tree.waiting = 0;
 	aur_status status;
 	AUR_TRY_CLEANUP(begin_leaf(trainer, lane, &gradients));
-	AUR_TRY_CLEANUP(
-		aur_micro_run(trainer, lane, &(struct aur_micro){.gradients = gradients, .first = overwrites(lane)}));
+	AUR_TRY_CLEANUP(aur_micro_run(trainer, lane, &(struct aur_micro){.gradients = gradients}));
 	status = lane->backend->ops->synchronise(lane->backend);
 cleanup:
 	trainer->next_tokens = trainer->next_targets = NULL;
@@ -91,11 +80,8 @@ static aur_status run_leaves(void *context, int number)
 	for (int64_t leaf = 0; leaf < leaves; leaf++) {
 		float *gradients;
 		AUR_TRY(begin_leaf(trainer, lane, &gradients));
-		for (int64_t i = 0; i < trainer->micros_per_leaf; i++) {
-			const struct aur_micro micro = {
-				.index = index++, .gradients = gradients, .first = i == 0 && overwrites(lane)};
-			AUR_TRY(run_micro(trainer, lane, &micro));
-		}
+		for (int64_t i = 0; i < trainer->micros_per_leaf; i++)
+			AUR_TRY(run_micro(trainer, lane, &(struct aur_micro){.index = index++, .gradients = gradients}));
 		AUR_TRY(aur_leaf_tree_end(&lane->tree, lane->backend));
 	}
 	return aur_leaf_tree_take(&lane->tree, lane->sums, &lane->n_sums);
@@ -119,10 +105,8 @@ static aur_status run_all_but_last(struct aur_trainer *trainer, float **sum)
 	struct aur_lane *lane = &trainer->lanes[0];
 	lane->tree.waiting = 0;
 	AUR_TRY(begin_leaf(trainer, lane, sum));
-	for (int64_t i = 0; i + 1 < trainer->micros_per_leaf; i++) {
-		const struct aur_micro micro = {.index = i, .gradients = *sum, .first = i == 0 && overwrites(lane)};
-		AUR_TRY(run_micro(trainer, lane, &micro));
-	}
+	for (int64_t i = 0; i + 1 < trainer->micros_per_leaf; i++)
+		AUR_TRY(run_micro(trainer, lane, &(struct aur_micro){.index = i, .gradients = *sum}));
 	return AUR_OK;
 }
 
@@ -191,7 +175,6 @@ static aur_status run_last(struct aur_trainer *trainer, float *sum, struct aur_t
 	const struct aur_micro last = {
 		.index = trainer->micros_per_leaf - 1,
 		.gradients = sum,
-		.first = trainer->micros_per_leaf == 1 && overwrites(lane),
 		.completed = reduce_completed,
 		.context = &reduction,
 	};

@@ -85,7 +85,7 @@ struct aur_micro_batch {
 	const struct aur_step_state *state; /* seed and first_sample for dropout; NULL: dropout off */
 	double *loss;                       /* out [batch]: sum over the positions of a sequence, natural logarithm */
 	float *gradients;                   /* += flat; NULL: evaluation, dropout off */
-	int first;                          /* 1: matrices are =, in what aur_model_begin_gradients left */
+	int first;                          /* 1: `gradients` is as aur_model_begin_gradients left it */
 	float gradient_scale;               /* of the loss, usually 1 / (batch_size * positions) */
 	/* OPTIONAL. Told in the course of the backward pass that nothing will be added any more to the gradients before
 	 * element `done` of the arena: they are complete when what the backend was asked so far is done. `done` grows from
@@ -98,7 +98,9 @@ struct aur_micro_batch {
 aur_status aur_model_run(struct aur_workspace *workspace, const struct aur_micro_batch *batch);
 
 /* Before the first micro-batch whose gradients are added up in `gradients`, which that one must know (`first`): zeroes
- * what it adds to. What products write, most of a GPT, is left as it is, since the first one overwrites it. */
+ * what it adds to. In host memory what products write, most of a GPT, is left as it is, since the first one overwrites
+ * it. A device takes longer to zero many small ranges than all, and what it recorded of one micro-batch serves the
+ * next: there every micro-batch adds to zeros. */
 aur_status aur_model_begin_gradients(const struct aur_model *model, struct aur_backend *backend, float *gradients);
 
 /* Seconds spent in forward and backward since the last call, measured on the host around the calls. */
