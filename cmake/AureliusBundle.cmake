@@ -67,8 +67,8 @@ root=$(dirname "$(dirname "$(readlink -f "$0")")")
 export OPAL_PREFIX="$root/@openmpi@" OPAL_BINDIR="$root/@openmpi@/bin" OPAL_LIBDIR="$root/@AUR_BUNDLE_LIBRARIES@"
 export OPAL_PKGLIBDIR="$root/@openmpi@/plugins" OPAL_PKGDATADIR="$root/@openmpi@/share"
 export LD_LIBRARY_PATH="$root/@AUR_BUNDLE_LIBRARIES@${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-# What PMIx would load from the machine's own installation belongs to another version.
-export PMIX_MCA_mca_base_component_path="$root/@openmpi@/plugins" PMIX_MCA_pcompress_base_silence_warning=1
+# What PMIx would load from the machine's own installation belongs to another version: it gets a folder without files.
+export PMIX_MCA_mca_base_component_path="$root/@openmpi@" PMIX_MCA_pcompress_base_silence_warning=1
 command -v ssh >/dev/null || export OMPI_MCA_plm=isolated
 exec "$root/@openmpi@/bin/orterun" "$@"
 ]] @ONLY)

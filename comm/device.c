@@ -19,7 +19,7 @@ void aur_comm_register(const struct aur_comm_factory *factory)
 struct identity {
 	char backend[32], device[96], device_id[32];
 	int host_memory, node, ranks_on_node;
-	int version; /* of the library; 0: not compiled in */
+	int version; /* of the library; 0: not there, or not needed */
 };
 
 /* What rank 0 finds out and all ranks do. */
@@ -33,7 +33,8 @@ static struct identity identity_of(const struct aur_comm *world, const struct au
 		.host_memory = backend->host_memory,
 		.node = world->node,
 		.ranks_on_node = world->ranks_on_node,
-		.version = registered ? registered->version() : 0,
+		/* Asking opens the library, which ranks without a GPU need not have. */
+		.version = registered && !backend->host_memory ? registered->version() : 0,
 	};
 	snprintf(own.backend, sizeof own.backend, "%s", backend->name);
 	snprintf(own.device, sizeof own.device, "%s", backend->device);

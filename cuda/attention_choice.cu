@@ -48,14 +48,14 @@ void aur_attention_plan_for(
 	struct aur_cuda *cuda, const struct aur_backend_limits *limits, struct aur_attention_plan *plan)
 {
 	const char *against = reason_against(limits);
-	char why[64] = "";
+	char why[112] = ""; /* the loader's words: a library and all that is wrong with it */
 	*plan = {};
 	if (against) {
 		aur_attention_give_up(plan, against);
 		return;
 	}
 	if (open_cudnn(cuda, why, sizeof why) != AUR_OK) {
-		snprintf(why, sizeof why, "%.63s", aur_error_message());
+		snprintf(why, sizeof why, "%.111s", aur_error_message());
 		aur_error_clear();
 	}
 	if (!cuda->cudnn) {

@@ -10,7 +10,7 @@
 struct aur_attention_plan {
 	int candidate;        /* 1: cuDNN has plans for the shape */
 	size_t scratch_bytes; /* that they take; 0 without */
-	char why[80];         /* it is not used; empty while it may be */
+	char why[128];        /* it is not used; empty while it may be */
 };
 
 /* Opens cuDNN where the shape is one that it can serve, and makes its plans, which takes up to some seconds. Changes

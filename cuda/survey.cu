@@ -82,6 +82,25 @@ static void survey_device(int number, struct aur_survey_device *device)
 		survey_memory(number, device);
 }
 
+static int reaches(int device, int peer)
+{
+	int can = 0;
+	if (cudaDeviceCanAccessPeer(&can, device, peer) == cudaSuccess)
+		return can;
+	(void)cudaGetLastError();
+	return 0;
+}
+
+static void survey_access(struct aur_survey *survey)
+{
+	for (int i = 0; i < survey->n_devices; i++)
+		for (int j = 0; j < i; j++)
+			if (!reaches(i, j) || !reaches(j, i)) {
+				snprintf(survey->apart, sizeof survey->apart, "%d and %d", j, i);
+				return;
+			}
+}
+
 static void survey_driver(struct aur_survey *survey)
 {
 	int driver = 0;
@@ -105,5 +124,6 @@ void aur_cuda_survey(struct aur_survey *survey)
 	}
 	for (int i = 0; i < survey->n_devices && i < AUR_SURVEY_DEVICES; i++)
 		survey_device(i, &survey->devices[i]);
+	survey_access(survey);
 	(void)cudaSetDevice(0);
 }

@@ -163,6 +163,20 @@ static void add_nccl(struct doctor *doctor, json_t *section, int devices)
 			compiled_in ? "it is not installed" : "this program was built without it");
 }
 
+/* NCCL works without it. */
+static void add_access(struct doctor *doctor, json_t *section, const struct aur_survey *survey)
+{
+	if (survey->n_devices < 2)
+		return;
+	aur_describe_text(section, "direct_access", survey->apart[0] ? "not between all" : "between all");
+	if (survey->apart[0])
+		MISSING(doctor,
+			"direct access between the GPUs %s: what they exchange goes through the host's memory, which is slower "
+			"(the "
+			"machine's wiring decides, and in a virtual machine its host; nvidia-smi topo -m shows it)",
+			survey->apart);
+}
+
 static void survey_gpus(struct doctor *doctor, json_t *section)
 {
 	struct aur_survey survey;
@@ -174,6 +188,7 @@ static void survey_gpus(struct doctor *doctor, json_t *section)
 	/* Opening NCCL says what is wrong with it: only where it matters. */
 	if (survey.n_devices > 0)
 		add_nccl(doctor, section, survey.n_devices);
+	add_access(doctor, section, &survey);
 	for (int i = 0; i < survey.n_devices && i < AUR_SURVEY_DEVICES; i++)
 		add_device(section, &survey.devices[i]);
 	if (survey.why[0])

@@ -26,8 +26,19 @@ static aur_status share_text(struct aur_run *run, char **text)
 	return comm->ops->broadcast(comm, *text, (size_t)bytes, 0);
 }
 
-/* One micro-batch has all shapes of the steps. Timing is over then: a shape that comes later, as the last windows of an
- * evaluation are, is computed as the library suggests, by all ranks and in every rerun alike. */
+/* Algorithms are timed where no bits are promised: two runs may find another one the fastest, and a rerun in exact mode
+ * has the bits of the first. */
+static aur_status rehearse(struct aur_run *run)
+{
+	const struct aur_backend_choices *choices = run->backend->choices;
+	choices->measure(run->backend, !is_exact(run));
+	const aur_status status = aur_trainer_rehearse(run->trainer);
+	choices->measure(run->backend, 0);
+	return status;
+}
+
+/* One micro-batch has all shapes of the steps. A shape that comes later, as the last windows of an evaluation are, is
+ * computed as the library suggests, by all ranks alike. */
 aur_status aur_run_settle_choices(struct aur_run *run)
 {
 	const struct aur_backend_choices *choices = run->backend->choices;
@@ -36,7 +47,7 @@ aur_status aur_run_settle_choices(struct aur_run *run)
 	if (!choices)
 		return AUR_OK;
 	if (run->comm->rank == 0) {
-		status = aur_trainer_rehearse(run->trainer);
+		status = rehearse(run);
 		if (status == AUR_OK)
 			status = choices->write(run->backend, &text);
 	}
@@ -45,7 +56,6 @@ aur_status aur_run_settle_choices(struct aur_run *run)
 	if (run->comm->rank != 0)
 		status = choices->read(run->backend, text);
 	AUR_TRY_CLEANUP(aur_comm_agree(run->comm, status));
-	choices->measure(run->backend, 0);
 cleanup:
 	free(text);
 	return status;

@@ -9,6 +9,7 @@
  *   AURELIUS_EMULATOR_DRIVER         too-old: the driver is older than the runtime; none: there is no driver
  *   AURELIUS_EMULATOR_CAPABILITY     70: the compute capability, 90 by default
  *   AURELIUS_EMULATOR_NAME           the model's name, "emulator" by default
+ *   AURELIUS_EMULATOR_APART          devices have no access to each other's memory
  */
 
 enum { MULTIPROCESSORS = 4, SHARED_PER_MULTIPROCESSOR = 228 << 10 };
@@ -147,7 +148,7 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 cudaError_t cudaDeviceCanAccessPeer(int *can, int device, int peer)
 {
-	*can = device != peer;
+	*can = device != peer && !getenv("AURELIUS_EMULATOR_APART");
 	const cudaError_t error = check_device(device);
 	return error != cudaSuccess ? error : check_device(peer);
 }

@@ -327,8 +327,9 @@ struct aur_backend_choices {
 	/* Takes them over; shapes that are not among them are chosen as they come. Fails with AUR_INPUT when the text is
 	 * damaged or of another device or version of the library. */
 	aur_status (*read)(struct aur_backend *backend, const char *text);
-	/* 1, as it is opened: a shape that first comes is timed, in memory and on the stream of its operation, and two
-	 * processes may choose differently. 0: the library's first suggestion, the same wherever device and version are. */
+	/* 0, as it is opened: the library's first suggestion that works, the same wherever device and version are. 1: a
+	 * shape that first comes is timed, in memory and on the stream of its operation, and two processes may choose
+	 * differently. */
 	void (*measure)(struct aur_backend *backend, int measure);
 };
 
@@ -370,7 +371,7 @@ struct aur_backend {
 	int deterministic; /* 1, as it is opened: equal inputs give equal bits; 0: they need not, where that is faster */
 	/* What computes attention, where that is chosen: set by reserve(). A library ("cuDNN 9.19.0"), or "own kernels: "
 	 * and why; empty where there is one way only. Bits depend on it. */
-	char attention[96];
+	char attention[160];
 	void *private_data; /* the implementation's */
 };
 
