@@ -295,7 +295,7 @@ static aur_status open_spool(const char *path, int *spool)
 aur_status aur_corpus_spool(const char *path, int *spool)
 {
 	*spool = -1;
-	int opened;
+	int opened = -1;
 	AUR_TRY(open_spool(path, &opened));
 	*spool = opened;
 	if (ftruncate(opened, 0) != 0)
