@@ -3,7 +3,7 @@
 #
 #   tests/arm64.sh [--quick] [--run] [CTest's own options]
 #
-#   --quick with little optimisation, in half of the time: to see that it compiles
+#   --quick with little optimisation, in less time: to see that it compiles
 #   --run   and runs unit, ops and golden tests under qemu-aarch64, where that is installed (qemu-user-static)
 #
 # Takes Debian's cross compiler (gcc-aarch64-linux-gnu) and apt-get. The arm64 libraries are downloaded and unpacked into
@@ -28,7 +28,7 @@ skip() {
 
 for argument in "$@"; do
 	case "$argument" in
-	# Where gcc does little it takes lengths of texts that are bounded for unbounded ones.
+	# At -O1 gcc takes lengths of texts that are bounded for unbounded ones.
 	--quick) configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -Wno-format-truncation") ;;
 	--run) execute=1 ;;
 	-h | --help)
