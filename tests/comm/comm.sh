@@ -75,6 +75,19 @@ calls_that_differ_are_named() {
 	refuses 2 another-message nccl 4 'ncclRecv of .*, rank . called ncclSend of'
 }
 
+# What a length does not show: types of equal size, roots and operations.
+arguments_that_differ_are_named() {
+	local exchange='exchange 1, call 1: rank 1 called'
+	refuses 2 differ type 4 "$exchange ncclReduce of 100 int32, operation 0, root 0, rank 0 called ncclReduce of 100 float32,"
+	refuses 2 differ root 4 "$exchange ncclReduce of 100 float32, operation 0, root 1, rank 0 called .*, root 0"
+	refuses 2 differ operation 4 "$exchange ncclReduce of 100 float32, operation 2, root 0, rank 0 called .* operation 0"
+	refuses 2 differ scattered 4 "$exchange ncclReduceScatter of 50 float32, operation 2, root 0, rank 0 .* operation 0"
+	refuses 2 differ broadcast 4 "$exchange ncclBroadcast of 100 float32, operation 0, root 1, rank 0 called .*, root 0"
+	refuses 2 differ gathered 4 "$exchange ncclAllGather of 50 int32, .*, rank 0 called ncclAllGather of 50 float32"
+	refuses 2 differ message 4 "$exchange ncclRecv of 100 int32, .*, rank 0 called ncclSend of 100 float32"
+	passes 2 differ nothing
+}
+
 a_failure_in_the_background_ends_all() {
 	AURELIUS_EMULATED_NCCL_FAULT=1:3:error refuses 4 exchange-for-ever nccl 4 \
 		'rank 1: NCCL: the gathering of slices: unhandled system error: exchange 3: a failure asked for'
@@ -120,6 +133,31 @@ libraries_that_differ_are_refused() {
 	timeout 60 mpirun --bind-to none -np 1 "$ranks" choose each : -np 1 -x AURELIUS_EMULATED_NCCL_VERSION=22003 "$ranks" \
 		choose each >out.log 2>&1 && fail "two versions work together"
 	grep -q 'rank 1 has NCCL 2.20.3 and rank 0 has 2.28.9' out.log || fail "the versions are not named"
+}
+
+# refused_once PATTERN COMMAND...: ends with 4 within ten seconds, in one line of the program, which says so.
+refused_once() {
+	local pattern=$1 got=0 began=$SECONDS
+	shift
+	timeout 60 "$@" >out.log 2>&1 || got=$?
+	[ "$got" = 4 ] || fail "exit code $got, not 4: $*"
+	[ $((SECONDS - began)) -le 10 ] || fail "took $((SECONDS - began)) s: $*"
+	[ "$(grep -ciE '^aurelius: |error' out.log)" = 1 ] || fail "it is not said in one line: $*"
+	grep -qE -- "^aurelius: .*$pattern" out.log || fail "nothing says: $pattern"
+}
+
+a_library_that_does_not_fit_ends_the_training() {
+	local program options=(train --config config.yaml --run run --system.backend=cuda)
+	export AURELIUS_EMULATOR_DEVICES=2
+	prepare
+	for program in "$aurelius" ${AURELIUS_EMULATED:+"$AURELIUS_EMULATED"}; do
+		refused_once 'rank 1 has NCCL 2[.]20[.]3 and rank 0 has 2[.]28[.]9: all ranks need the same library' \
+			mpirun --bind-to none -np 1 "$program" "${options[@]}" : -np 1 -x AURELIUS_EMULATED_NCCL_VERSION=22003 "$program" \
+			"${options[@]}"
+		refused_once 'NCCL 2[.]18[.]5 is too old: 2[.]19 or newer is needed' \
+			mpirun --bind-to none -np 2 -x AURELIUS_EMULATED_NCCL_VERSION=21805 "$program" "${options[@]}"
+	done
+	[ -z "$(ls run/checkpoints 2>/dev/null)" ] || fail "a refused run left checkpoints"
 }
 
 prepare() {
@@ -199,8 +237,31 @@ an_emulated_bigram_has_the_same_bits() {
 	emulated_has_the_same_bits --model.kind=bigram
 }
 
+bf16=(--system.precision=bf16 --model.dropout=0.1)
+
+# Each launch once: the orders of threads are the suite of operations' matter.
+an_emulated_gpt_in_bf16_has_the_same_bits() {
+	AURELIUS_EMULATOR_SCHEDULES=1 emulated_has_the_same_bits --model.n_head=2 --model.n_embd=16 "${bf16[@]}"
+}
+
 few=(--train.steps=4 --train.eval_interval=4 --train.checkpoint_interval=4 --train.batch_size=8 --model.n_head=2
 	--model.n_embd=16)
+
+a_bf16_checkpoint_of_two_ranks_resumes_on_one_and_four() {
+	local n
+	[ -x "${AURELIUS_EMULATED:-}" ] || skip "the emulated program is not built"
+	aurelius=$AURELIUS_EMULATED
+	export AURELIUS_EMULATOR_SCHEDULES=1
+	prepare
+	train 1 whole "${few[@]}" "${bf16[@]}" || fail "the whole run"
+	AURELIUS_EMULATOR_DEVICES=2 train 2 on1 "${few[@]}" "${bf16[@]}" --stop-at 2 || fail "the first half, on two ranks"
+	cp -r on1 on4
+	for n in 1 4; do
+		AURELIUS_EMULATOR_DEVICES=$n train $n on$n "${few[@]}" "${bf16[@]}" || fail "the second half, on $n ranks"
+		grep -q 'not with the same bits' out.log && fail "$n ranks: the resume speaks of other bits"
+		same_run whole on$n 4
+	done
+}
 
 # Two runs whose library suggests other algorithms: the second is what is to come out.
 with_other_algorithms() {
@@ -235,6 +296,17 @@ a_resume_takes_the_algorithms_of_its_checkpoint() {
 	train 1 fast "${few[@]}" --train.reduction=fast || fail "fast"
 	h5dump -w 0 -d /meta/choices fast/checkpoints/step-00000004.h5 >h5.log 2>&1 && fail "a fast run keeps algorithms"
 	true
+}
+
+# Of the emulated library's algorithms the second is the fastest, whichever is suggested first; evaluation's shapes are not
+# timed.
+a_fast_training_takes_the_fastest_algorithms() {
+	with_other_algorithms
+	train 1 plain "${few[@]}" --train.reduction=fast || fail "the first algorithm suggested"
+	AURELIUS_EMULATOR_ALGORITHM=2 train 1 timed "${few[@]}" --train.reduction=fast || fail "the last algorithm suggested"
+	[ "$(curve plain | grep -c '"event":"step"')" = 4 ] || fail "not four steps"
+	[ "$(curve plain | grep '"event":"step"')" = "$(curve timed | grep '"event":"step"')" ] || fail "the suggestion is taken"
+	h5diff plain/checkpoints/step-00000004.h5 timed/checkpoints/step-00000004.h5 /params || fail "weights differ"
 }
 
 last_loss() {

@@ -3,6 +3,7 @@
 #include "comm/nccl.h"
 #include "comm/staged.h"
 #include "core/log.h"
+#include "nccl_differ.h"
 #include "stand_in.h"
 
 #include <math.h>
@@ -274,6 +275,13 @@ static aur_status another_call(struct bench *bench)
 	return end(bench->comm, bench->comm->ops->all_gather_start(bench->comm, &slices, data, sizeof *data));
 }
 
+static aur_status differ(const struct bench *bench, const char *what)
+{
+	char text[512] = "";
+	const int found = nccl_differ(bench->world->rank, what, stand_in_run, text, sizeof text);
+	return found ? aur_fail(AUR_NETWORK, "%s", text) : AUR_OK;
+}
+
 struct one_case {
 	const char *name;
 	aur_status (*run)(struct bench *bench);
@@ -320,6 +328,8 @@ static aur_status run(struct bench *bench, int argc, char **argv)
 	AUR_TRY(stand_in_open(bench->world->rank, "H200", &bench->backend));
 	if (strcmp(argv[1], "choose") == 0)
 		return choose(bench, argv[2]);
+	if (strcmp(argv[1], "differ") == 0)
+		return differ(bench, argv[2]);
 	AUR_TRY(open_tested(bench));
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		if (strcmp(argv[1], cases[i].name) == 0)

@@ -48,6 +48,12 @@ static void run_next(void)
 		memcpy(item.data, item.from, item.bytes);
 }
 
+void stand_in_run(void)
+{
+	while (waiting > 0)
+		run_next();
+}
+
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *data)
 {
 	(void)stream;
@@ -85,8 +91,8 @@ static aur_status order(struct aur_backend *backend, struct aur_stream *before, 
 	(void)backend;
 	stand_in_ordered_after += before == NULL && then != NULL;
 	stand_in_ordered_before += before != NULL && then == NULL;
-	while (before && waiting > 0)
-		run_next();
+	if (before)
+		stand_in_run();
 	return AUR_OK;
 }
 

@@ -11,6 +11,9 @@ aur_status stand_in_open(int device, const char *model, struct aur_backend **bac
 /* What streams were asked and have not done. */
 int stand_in_waiting(void);
 
+/* Does it. */
+void stand_in_run(void);
+
 /* How often a stream was ordered behind the backend's operations, and they behind it. */
 extern int stand_in_ordered_after, stand_in_ordered_before;
 

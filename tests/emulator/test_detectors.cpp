@@ -187,23 +187,45 @@ AUR_KERNEL(1) write_at(float *x, long at)
 	x[at] = 1.0f;
 }
 
-/* AddressSanitizer ends the process at the access itself: then that is what is seen, in a child. */
-static void assert_found(int (*launch)(void), cudaError_t error, const char *text)
+AUR_KERNEL(1) read_at(const float *x, long at, float *to)
 {
+	to[0] = x[at];
+}
+
 #if defined(__SANITIZE_ADDRESS__)
-	(void)error, (void)text;
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+/* AddressSanitizer ends the process at the access itself: what it then says is looked for, in a child. */
+static void assert_ended(int (*launch)(void), const char *text)
+{
+	char said[4096];
+	FILE *errors = tmpfile();
+	assert_non_null(errors);
 	const pid_t child = fork();
 	if (child == 0) {
-		freopen("/dev/null", "w", stderr);
+		dup2(fileno(errors), STDERR_FILENO);
 		launch();
 		_exit(0);
 	}
 	int status = 0;
 	waitpid(child, &status, 0);
+	rewind(errors);
+	said[fread(said, 1, sizeof said - 1, errors)] = '\0';
+	fclose(errors);
 	assert_true(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
-#else
-	device_assert_failed(launch(), error, text);
-#endif
+	if (!strstr(said, "AddressSanitizer") || !strstr(said, text))
+		fail_msg("`%s` does not say `AddressSanitizer` and `%s`", said, text);
+}
+
+static void assert_found(int (*launch)(void), cudaError_t error, const char *text)
+{
+	if (SANITIZED)
+		assert_ended(launch, "WRITE of size 4");
+	else
+		device_assert_failed(launch(), error, text);
 }
 
 static void a_write_behind_a_shared_array_is_found(void **state)
@@ -225,6 +247,32 @@ static void a_write_behind_an_allocation_is_found(void **state)
 	(void)state;
 	assert_found([]() { return AUR_LAUNCH("behind", write_at, 1, 1, 0, 0, device_floats(100), 100L); },
 		cudaErrorLaunchFailure, "written outside of the allocation");
+}
+
+/* A read leaves no trace; what it gets, a product with zero may hide. */
+static void a_read_behind_an_allocation_is_found(void **state)
+{
+	(void)state;
+	if (!SANITIZED)
+		skip();
+	assert_ended([]() { return AUR_LAUNCH("behind", read_at, 1, 1, 0, 0, device_floats(100), 100L, device_floats(1)); },
+		"READ of size 4");
+}
+
+static void a_read_in_front_of_an_allocation_is_found(void **state)
+{
+	(void)state;
+	if (!SANITIZED)
+		skip();
+	assert_ended([]() { return AUR_LAUNCH("front", read_at, 1, 1, 0, 0, device_floats(100), -1L, device_floats(1)); },
+		"READ of size 4");
+}
+
+static void a_read_far_outside_is_an_illegal_address(void **state)
+{
+	(void)state;
+	const int status = AUR_LAUNCH("far", read_at, 1, 1, 0, 0, device_floats(100), 200L, device_floats(1));
+	device_assert_failed(status, cudaErrorIllegalAddress, "400 bytes behind the end of an allocation of 400 bytes");
 }
 
 static void an_access_far_outside_is_an_illegal_address(void **state)
@@ -304,6 +352,9 @@ int main(void)
 		cmocka_unit_test_teardown(a_write_behind_a_shared_array_is_found, device_forget),
 		cmocka_unit_test_teardown(a_write_behind_dynamic_shared_memory_is_found, device_forget),
 		cmocka_unit_test_teardown(a_write_behind_an_allocation_is_found, device_forget),
+		cmocka_unit_test_teardown(a_read_behind_an_allocation_is_found, device_forget),
+		cmocka_unit_test_teardown(a_read_in_front_of_an_allocation_is_found, device_forget),
+		cmocka_unit_test_teardown(a_read_far_outside_is_an_illegal_address, device_forget),
 		cmocka_unit_test_teardown(an_access_far_outside_is_an_illegal_address, device_forget),
 		cmocka_unit_test_teardown(a_wild_pointer_is_an_illegal_address, device_forget),
 		cmocka_unit_test_teardown(a_stack_that_overflows_is_an_illegal_address, device_forget),
