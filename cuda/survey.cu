@@ -82,9 +82,12 @@ static void survey_device(int number, struct aur_survey_device *device)
 		survey_memory(number, device);
 }
 
-static int reaches(int device, int peer)
+/* What cannot be computed on is of no matter. */
+static int reaches(const struct aur_survey *survey, int device, int peer)
 {
 	int can = 0;
+	if (survey->devices[device].unusable[0] || survey->devices[peer].unusable[0])
+		return 1;
 	if (cudaDeviceCanAccessPeer(&can, device, peer) == cudaSuccess)
 		return can;
 	(void)cudaGetLastError();
@@ -93,9 +96,9 @@ static int reaches(int device, int peer)
 
 static void survey_access(struct aur_survey *survey)
 {
-	for (int i = 0; i < survey->n_devices; i++)
+	for (int i = 0; i < survey->n_devices && i < AUR_SURVEY_DEVICES; i++)
 		for (int j = 0; j < i; j++)
-			if (!reaches(i, j) || !reaches(j, i)) {
+			if (!reaches(survey, i, j) || !reaches(survey, j, i)) {
 				snprintf(survey->apart, sizeof survey->apart, "%d and %d", j, i);
 				return;
 			}

@@ -52,7 +52,7 @@ for argument in "$@"; do
 		quick="-O1 -g1 -Wno-format-truncation"
 		configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo -DAURELIUS_SANITIZE=address,undefined
 			"-DCMAKE_C_FLAGS_RELWITHDEBINFO=$quick" "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=$quick"
-			"-DAURELIUS_CPU_WITHOUT=$(list_lacking)")
+			"-DAURELIUS_CPU_WITHOUT=$(list_lacking)" -DAURELIUS_EMULATOR=ON)
 		;;
 	--valgrind)
 		targets=(unit_tests aurelius-bench-bpe)

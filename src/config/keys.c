@@ -138,7 +138,7 @@ const struct aur_key aur_key_table[] = {
 	{CHOICE(system, precision, "fp32", "fp32, tf32, bf16"), MAY_CHANGE,
 		.meaning = "of the matrix products and activations; weights and their sums are fp32 always. tf32 is fp32 whose products "
 			"round their operands to 10 bits, on a GPU. Where the processor has no instructions for tf32 or bf16, a "
-			"message says so and it is fp32"},
+			"message says so and it is fp32; a bigram is fp32 always"},
 	{INTEGER(system, threads, "0"), BETWEEN(0, 4096), MAY_CHANGE,
 		.meaning = "CPU threads of a rank; 0: cores of the node divided by its ranks"},
 	{INTEGER(system, lanes, "0"), BETWEEN(0, 64), MAY_CHANGE,

@@ -33,7 +33,11 @@ its_mpirun_starts_ranks() {
 		--data data.h5 --run two
 	holds "$(head -n 1 two/log.jsonl)" '"ranks":2' "the ranks found each other"
 	[ "$(wc -l <err.txt)" -lt 60 ] || fail "mpirun has more to say: $(head -n 3 err.txt)"
-	good h5diff one/checkpoints/step-00000020.h5 two/checkpoints/step-00000020.h5 /params
+	if command -v h5diff >/dev/null; then
+		good h5diff one/checkpoints/step-00000020.h5 two/checkpoints/step-00000020.h5 /params
+	else
+		printf 'SKIP: weights were not compared: no h5diff\n'
+	fi
 }
 
 libraries_are_its_own

@@ -307,6 +307,13 @@ a_fast_training_takes_the_fastest_algorithms() {
 	[ "$(curve plain | grep -c '"event":"step"')" = 4 ] || fail "not four steps"
 	[ "$(curve plain | grep '"event":"step"')" = "$(curve timed | grep '"event":"step"')" ] || fail "the suggestion is taken"
 	h5diff plain/checkpoints/step-00000004.h5 timed/checkpoints/step-00000004.h5 /params || fail "weights differ"
+	# Rank 1 is suggested another; it takes what rank 0 has timed.
+	local options=(train --config config.yaml "${few[@]}" --train.reduction=fast)
+	AURELIUS_EMULATOR_DEVICES=2 timeout 120 mpirun --bind-to none -np 2 "$aurelius" "${options[@]}" --run two >out.log 2>&1 ||
+		fail "two ranks"
+	AURELIUS_EMULATOR_DEVICES=2 timeout 120 mpirun --bind-to none -np 1 "$aurelius" "${options[@]}" --run other : \
+		-np 1 -x AURELIUS_EMULATOR_ALGORITHM=2 "$aurelius" "${options[@]}" --run other >out.log 2>&1 || fail "two ranks that differ"
+	[ "$(curve two | grep '"event":"step"')" = "$(curve other | grep '"event":"step"')" ] || fail "rank 1 takes its own"
 }
 
 last_loss() {

@@ -165,7 +165,7 @@ static void little_memory_is_enough_for_a_part(void **state)
 
 static const char *chosen_for(struct aur_backend_limits asked)
 {
-	static char text[96];
+	static char text[sizeof(aur_backend::attention)];
 	struct aur_backend *backend = nullptr;
 	assert_int_equal(aur_backend_open("cuda", &backend), AUR_OK);
 	assert_string_equal(backend->attention, "");

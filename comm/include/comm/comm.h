@@ -135,7 +135,8 @@ aur_status aur_comm_agree(struct aur_comm *comm, aur_status status);
 /* What moves device memory between ranks without the host: NCCL, where it was compiled in. */
 struct aur_comm_factory {
 	const char *name;
-	/* Of the library: ranks must have the same. 22809 for 2.28.9; 0: it is not installed. */
+	/* Of the library: ranks must have the same. 22809 for 2.28.9; 0: it is not installed. Asking opens the library, so
+	 * that ranks on CPUs are not asked. */
 	int (*version)(void);
 	aur_status (*create)(struct aur_comm *world, struct aur_backend *backend, struct aur_comm **comm);
 };

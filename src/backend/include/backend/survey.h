@@ -25,7 +25,7 @@ struct aur_survey {
 	char driver[64], runtime[64]; /* "CUDA 13.0": what the driver is for; what the program was built with */
 	int n_devices;                /* all of them; the first AUR_SURVEY_DEVICES are described */
 	struct aur_survey_device devices[AUR_SURVEY_DEVICES];
-	char apart[32]; /* "0 and 1": the first two devices without access to each other's memory */
+	char apart[32]; /* "0 and 1": two usable ones without access to each other's memory */
 	int n_libraries;
 	struct aur_survey_library libraries[AUR_SURVEY_LIBRARIES];
 	char why[320]; /* nothing can be computed on any device, and what to do about it */
