@@ -196,6 +196,10 @@ job_of() {
 	squeue -h -n "$1" -o %i
 }
 
+is_told_of() {
+	[ -n "$(job_of "$1")" ]
+}
+
 # signalled RUN COMMAND...: the command ends a long training in a way that saves.
 signalled() {
 	local run=$1 launched
@@ -206,6 +210,7 @@ signalled() {
 		grep -q "^step 12/" "$run.log" && break
 		sleep 0.1
 	done
+	until_true 20 is_told_of "$run" || fail "squeue does not tell of $run: $(squeue 2>&1)"
 	"${@:2}" "$(job_of "$run")" || fail "${*:2}"
 	wait $launched
 	[ $? = 75 ] || fail "$run: exit code is not 75"
