@@ -196,13 +196,15 @@ job_of() {
 	squeue -h -n "$1" -o %i
 }
 
+# is_told_of NAME: its number into $job.
 is_told_of() {
-	[ -n "$(job_of "$1")" ]
+	job=$(job_of "$1")
+	[ -n "$job" ]
 }
 
 # signalled RUN COMMAND...: the command ends a long training in a way that saves.
 signalled() {
-	local run=$1 launched
+	local run=$1 launched job
 	timeout 150 srun -n 2 --mpi=pmix -J "$run" "$aurelius" train --config config.yaml --run "$run" --train.steps=1000000 \
 		--train.eval_interval=0 --train.checkpoint_interval=1000000 >"$run.log" 2>&1 &
 	launched=$!
@@ -211,7 +213,7 @@ signalled() {
 		sleep 0.1
 	done
 	until_true 20 is_told_of "$run" || fail "squeue does not tell of $run: $(squeue 2>&1)"
-	"${@:2}" "$(job_of "$run")" || fail "${*:2}"
+	"${@:2}" "$job" || fail "${*:2}"
 	wait $launched
 	[ $? = 75 ] || fail "$run: exit code is not 75"
 	grep -q "stopped at step" "$run.log" || fail "$run: it does not say that it stopped"
