@@ -41,7 +41,7 @@ static void note(struct bench_ceilings *ceilings, const struct bench_ceiling *it
 static aur_status measure_one(struct bench_ceilings *ceilings, const struct bench_library *library,
 	const struct bench_product *product, enum aur_dtype dtype, int threads, void *memory)
 {
-	struct bench_ceiling item = {.library = library, .product = *product, .threads = threads};
+	struct bench_ceiling item = {.matrix_library = library, .product = *product, .threads = threads};
 	struct bench_multiplier multiplier;
 	AUR_TRY(bench_multiplier_create(library, product, dtype, threads, memory, &multiplier));
 	const aur_status status = measure_rate(library, &multiplier, &item.flops_per_s);

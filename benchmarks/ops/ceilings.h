@@ -7,7 +7,7 @@ enum { BENCH_CEILINGS = 64 };
 
 /* A library's rate on one product of the model. */
 struct bench_ceiling {
-	const struct bench_library *library;
+	const struct bench_library *matrix_library;
 	struct bench_product product;
 	int threads;
 	double flops_per_s; /* median of five */

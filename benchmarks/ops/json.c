@@ -18,7 +18,7 @@ static json_t *machine_object(const struct bench_report *report)
 static json_t *ceiling_object(const struct bench_ceiling *item)
 {
 	char version[64];
-	item->library->version(version, sizeof version);
+	item->matrix_library->version(version, sizeof version);
 	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:i, s:f}", "library", version, "product",
 		bench_product_letters(&item->product), "m", (json_int_t)item->product.m, "n", (json_int_t)item->product.n, "k",
 		(json_int_t)item->product.k, "threads", item->threads, "gflop_per_s", 1e-9 * item->flops_per_s);

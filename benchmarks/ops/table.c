@@ -17,7 +17,7 @@ static void print_ceilings(const struct bench_ceilings *ceilings)
 	for (int i = 0; i < ceilings->n_items; i++) {
 		const struct bench_ceiling *item = &ceilings->items[i];
 		char version[64];
-		item->library->version(version, sizeof version);
+		item->matrix_library->version(version, sizeof version);
 		printf("%-34s %s %lldx%lldx%lld, %d thread%s: %7.1f GFLOP/s\n", version, bench_product_letters(&item->product),
 			(long long)item->product.m, (long long)item->product.n, (long long)item->product.k, item->threads,
 			item->threads == 1 ? " " : "s", 1e-9 * item->flops_per_s);

@@ -172,8 +172,7 @@ static void add_access(struct doctor *doctor, json_t *section, const struct aur_
 	if (survey->apart[0])
 		MISSING(doctor,
 			"direct access between the GPUs %s: what they exchange goes through the host's memory, which is slower "
-			"(the "
-			"machine's wiring decides, and in a virtual machine its host; nvidia-smi topo -m shows it)",
+			"(the machine's wiring decides, and in a virtual machine its host; nvidia-smi topo -m shows it)",
 			survey->apart);
 }
 

@@ -7,8 +7,8 @@
 
 enum { SIDE = 768, SMALL_SIDE = 256, LARGE_SIDE = 4096, LEAST_PRODUCTS = 3, PRODUCTS_AT_ONCE = 8 };
 
-/* A device that multiplies small matrices faster than this would be measured at waiting for the host: a GPU does eight
- * of them in some 50 microseconds, 5e12. What is slower is emulated. */
+/* A device that multiplies small matrices faster than this, eight of them in 1.3 ms, would be measured at waiting for
+ * the host. What is slower is emulated. */
 static const double fast_flops = 2e11;
 
 struct aur_ceiling {

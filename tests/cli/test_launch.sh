@@ -172,11 +172,11 @@ if can_read_json; then
 	signal_saves TERM 2
 	signal_saves USR1 1
 else
-	printf 'SKIP: signals: no jq and no python3\n'
+	left_out "signals: no jq and no python3"
 fi
 if command -v gnuplot >/dev/null; then
 	scaling_is_measured
 else
-	printf 'SKIP: scaling.sh: no gnuplot\n'
+	left_out "scaling.sh: no gnuplot"
 fi
 finish

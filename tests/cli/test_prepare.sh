@@ -354,7 +354,7 @@ full='mount -t tmpfs -o size=24m tmpfs disk || exit 98
 mkdir disk
 cp text.h5 old.h5
 if ! unshare -m mount -t tmpfs -o size=1m tmpfs disk 2>/dev/null; then
-	echo "SKIP: a tmpfs of its own is not permitted here; run as root"
+	left_out "a tmpfs of its own is not permitted here; run as root"
 else
 	run unshare -m bash -c "$full"
 	same "$code" 4 "a full disk"

@@ -161,7 +161,7 @@ if "${namespace[@]}" true true 2>/dev/null; then
 		wrong 4 "mount/new" "${namespace[@]}" "$state" "$aurelius" train --config tiny.yaml --run mount/new --data data.h5
 	done
 else
-	echo "SKIP: read-only and full targets: no mount namespaces here"
+	left_out "read-only and full targets: no mount namespaces here"
 fi
 
 # ---- a second run in the same folder ----
